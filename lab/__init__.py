@@ -1,0 +1,1 @@
+"""QOR Lab: build, teach and measure small language models that keep learning."""

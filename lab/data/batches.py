@@ -1,0 +1,133 @@
+"""Packed batches with an exact place: documents laid end to end and cut into sequences of T + 1 tokens.
+
+Documents are shuffled inside blocks: the whole corpus where it fits, 1,024 at a time where it is streamed. The place
+is four whole numbers, so a run that resumes reads on at the very next byte.
+Letters: B sequences, T tokens.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lab.config import ConfigError, DataConfig
+from lab.data.corpus import Corpus, Document
+from lab.data.tokenizer import Tokens
+
+WHOLE_BLOCK = 65536  # documents of a file or of facts that are shuffled together
+STREAM_BLOCK = 1024  # documents of a hub stream
+VALIDATION_BYTES = 2**18  # at most this much is validated on
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The place in the data: next token `offset` of document `position` in the order of `block`, in `epoch`."""
+
+    epoch: int = 0
+    block: int = 0
+    position: int = 0
+    offset: int = 0
+
+
+class Batches:
+    """Endless training batches from `cursor` on; `cursor` is always the place of the next batch."""
+
+    def __init__(self, corpus: Corpus, config: DataConfig, seed: int, cursor: Cursor | None = None) -> None:
+        self.corpus, self.seed = corpus, seed
+        self.length, self.rows = config.seq_len, config.batch_size
+        self.cursor = cursor or Cursor()
+        self._size = STREAM_BLOCK if corpus.streamed else WHOLE_BLOCK
+        self._source: Iterator[Document] | None = None
+        self._loaded: tuple[int, list[Tokens], bool] | None = None  # block, its training documents, is it the last
+        self._order: tuple[tuple[int, int], list[int]] | None = None
+
+    def next(self) -> Tensor:
+        """Give the next batch, (B, T + 1) int64; input and target overlap in all but one token."""
+        return torch.from_numpy(np.stack([self._sequence() for _ in range(self.rows)]))
+
+    def _sequence(self) -> Tokens:
+        """T + 1 tokens from the cursor on; the cursor moves by T, so that every token is a target once."""
+        parts: list[Tokens] = []
+        need, place = self.length + 1, self.cursor
+        while need:
+            documents, order = self._block(place)
+            if place.position >= len(order):
+                place = self._after(place)
+                continue
+            document = documents[order[place.position]]
+            part = document[place.offset : place.offset + need]
+            parts.append(part)
+            need -= len(part)
+            if need == 0:  # the last token is the first of the next sequence
+                self.cursor = dataclasses.replace(place, offset=place.offset + len(part) - 1)
+            place = dataclasses.replace(place, position=place.position + 1, offset=0)
+        return np.concatenate(parts)
+
+    def _after(self, place: Cursor) -> Cursor:
+        assert self._loaded is not None
+        last = self._loaded[2]
+        return Cursor(place.epoch + 1) if last else Cursor(place.epoch, place.block + 1)
+
+    def _block(self, place: Cursor) -> tuple[list[Tokens], list[int]]:
+        """The training documents of a block and their order in this epoch."""
+        if self._loaded is None or self._loaded[0] != place.block:
+            self._loaded = self._load(place.block)
+        documents = self._loaded[1]
+        key = (place.epoch, place.block)
+        if self._order is None or self._order[0] != key:
+            shuffle = np.random.default_rng((self.seed, *key))
+            self._order = (key, shuffle.permutation(len(documents)).tolist())
+        return documents, self._order[1]
+
+    def _load(self, block: int) -> tuple[int, list[Tokens], bool]:
+        follows = self._loaded is not None and self._loaded[0] + 1 == block
+        if self._source is None or not follows:
+            self._source = self.corpus.documents(block * self._size)
+        found = list(islice(self._source, self._size))
+        documents = [document.tokens for document in found if not document.validation]
+        last = len(found) < self._size
+        if last:
+            self._source = None
+        if not documents and block == 0:
+            raise ConfigError(_too_little(self.corpus, len(found)), "data")
+        return block, documents, last
+
+
+def _too_little(corpus: Corpus, found: int) -> str:
+    rule = "data must hold at least 2 documents, one to learn and one to validate"
+    return f"{rule}; {corpus.name} has {found}. Add text or choose other data."
+
+
+def validation_batches(corpus: Corpus, config: DataConfig, batches: int) -> list[Tensor]:
+    """Give up to `batches` fixed batches (B, T + 1) of the first validation documents, in their order.
+
+    The last sequence is filled with its own beginning, so that short data still makes one.
+    """
+    tokens: list[Tokens] = []
+    size = need = min(batches * config.batch_size * config.seq_len + 1, VALIDATION_BYTES)
+    look = STREAM_BLOCK if corpus.streamed else WHOLE_BLOCK
+    for document in islice(corpus.documents(0), look):
+        if document.validation:
+            tokens.append(document.tokens)
+            need -= len(document.tokens)
+            if need <= 0:
+                break
+    if not tokens:
+        raise ConfigError(_too_little(corpus, 0), "data")
+    T = config.seq_len
+    stream = np.concatenate(tokens)[:size]
+    if len(stream) < T + 1:
+        stream = np.resize(stream, T + 1)
+    rows = [stream[i : i + T + 1] for i in range(0, len(stream) - T, T)]
+    return [torch.from_numpy(np.stack(rows[i : i + config.batch_size])) for i in range(0, len(rows), config.batch_size)]
+
+
+def preview(corpus: Corpus, count: int = 5) -> list[Document]:
+    """Give the first documents, to look at before training."""
+    return list(islice(corpus.documents(0), count))
