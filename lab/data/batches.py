@@ -22,7 +22,6 @@ from lab.data.tokenizer import Tokens
 
 WHOLE_BLOCK = 65536  # documents of a file or of facts that are shuffled together
 STREAM_BLOCK = 1024  # documents of a hub stream
-VALIDATION_BYTES = 2**18  # at most this much is validated on
 
 
 @dataclass(frozen=True)
@@ -105,27 +104,21 @@ def _too_little(corpus: Corpus, found: int) -> str:
 
 
 def validation_batches(corpus: Corpus, config: DataConfig, batches: int) -> list[Tensor]:
-    """Give up to `batches` fixed batches (B, T + 1) of the first validation documents, in their order.
+    """Give up to `batches` batches (B, T + 1) of validation documents, always the same ones for the same data.
 
-    The last sequence is filled with its own beginning, so that short data still makes one.
+    The documents are shuffled first, so that a few batches show all of the data. Text that is shorter than one
+    sequence is repeated to fill it.
     """
-    tokens: list[Tokens] = []
-    size = need = min(batches * config.batch_size * config.seq_len + 1, VALIDATION_BYTES)
     look = STREAM_BLOCK if corpus.streamed else WHOLE_BLOCK
-    for document in islice(corpus.documents(0), look):
-        if document.validation:
-            tokens.append(document.tokens)
-            need -= len(document.tokens)
-            if need <= 0:
-                break
-    if not tokens:
+    kept = [document.tokens for document in islice(corpus.documents(0), look) if document.validation]
+    if not kept:
         raise ConfigError(_too_little(corpus, 0), "data")
-    T = config.seq_len
-    stream = np.concatenate(tokens)[:size]
-    if len(stream) < T + 1:
-        stream = np.resize(stream, T + 1)
+    order = np.random.default_rng(0).permutation(len(kept))
+    T, B = config.seq_len, config.batch_size
+    stream = np.concatenate([kept[i] for i in order])[: batches * B * T + 1]
+    stream = np.resize(stream, max(len(stream), T + 1))
     rows = [stream[i : i + T + 1] for i in range(0, len(stream) - T, T)]
-    return [torch.from_numpy(np.stack(rows[i : i + config.batch_size])) for i in range(0, len(rows), config.batch_size)]
+    return [torch.from_numpy(np.stack(rows[i : i + B])) for i in range(0, len(rows), B)]
 
 
 def preview(corpus: Corpus, count: int = 5) -> list[Document]:

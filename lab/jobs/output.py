@@ -1,0 +1,50 @@
+"""What a run leaves behind for others: written text, tables in files, and the brain in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.config import ConfigError
+from lab.store import Run, RunStore, query
+
+EXPORTED = ("steps", "bands", "evals", "samples", "notices")
+
+
+def write(
+    run: Run, prompt: str, *, ask: bool = False, length: int = 200, temperature: float = 0.8, seed: int = 0
+) -> Iterator[str]:
+    """Yield what the run's brain writes after `prompt`. Raises ConfigError when it has no checkpoint."""
+    from lab.learning import load_trained
+    from lab.learning import write as write_with
+
+    if length < 1:
+        raise ConfigError(f"length must be at least 1; got {length}. Try 200.", "length")
+    if not 0 <= temperature <= 10:
+        raise ConfigError(f"temperature must be from 0 to 10; got {temperature}. Try 0.8.", "temperature")
+    brain, _ = load_trained(run.config(), run.folder)
+    yield from write_with(brain, prompt, ask=ask, length=length, temperature=temperature, seed=seed)
+
+
+def export_tables(store: RunStore, runs: list[Run], folder: Path, kind: str) -> list[Path]:
+    """Write the tables of `runs` to `folder` as csv or parquet files, and give their paths."""
+    if kind not in ("csv", "parquet"):
+        raise ConfigError(f"format must be csv or parquet; got {kind!r}.", "format")
+    folder.mkdir(parents=True, exist_ok=True)
+    names, paths = [run.id for run in runs], []
+    for table in ("runs", *EXPORTED):
+        frame = query(f"SELECT * FROM {table} WHERE run IN (SELECT unnest(?)) ORDER BY ALL", [names], store=store)
+        path = folder / f"{table}.{kind}"
+        if kind == "csv":
+            frame.to_csv(path, index=False)
+        else:
+            frame.to_parquet(path, index=False)
+        paths.append(path)
+    return paths
+
+
+def export_brain(run: Run, folder: Path) -> list[Path]:
+    """Write the run's brain to `folder`: safetensors with its config beside it."""
+    from lab.learning import export_trained
+
+    return export_trained(run.config(), run.folder, folder)

@@ -1,0 +1,119 @@
+"""The worker: one process that trains one run and writes its log. It needs nobody; closing a page does not end it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lab.config import ConfigError
+from lab.disk import explain_disk
+from lab.events import Checkpointed, Finished, Started, to_record
+from lab.store import LogWriter, Run, RunStore, publish
+from lab.store.publish import FRESH_S
+from lab.store.runs import now
+
+NICENESS = 10
+RESERVE_BYTES = 65536  # kept in every live run's folder, so that the last word fits on a full disk
+
+
+def work(store: RunStore, run: Run, *, resume: bool) -> int:
+    """Train `run` to its end, its stop or its failure; gives the exit code. Only one process can work on a run."""
+    try:
+        with FileLock(run.folder / ".lock", timeout=5):
+            return _work(store, run, resume)
+    except Timeout:
+        print(f"a run must have one worker; {run.id} is being worked on by another process.")
+        return 2
+
+
+def _work(store: RunStore, run: Run, resume: bool) -> int:
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    write_pid(run, os.getpid())
+    ended = threading.Event()
+    publisher = threading.Thread(target=_publish_while, args=(store, ended), daemon=True)
+    reserve = run.folder / "reserve"
+    try:
+        reserve.write_bytes(b"\0" * RESERVE_BYTES)
+        publisher.start()
+        run = store.update(run, status="running", started_at=run.record["started_at"] or now(), ended_at=None,
+                           message=None, traceback=None)  # fmt: skip
+        run, status = _learn(store, run, resume)
+        outcome, code = {"status": status}, 0
+    except Exception as error:  # whatever it is, the run must say it
+        outcome, code = _explain(error, run)
+        print(outcome.get("traceback") or outcome["message"])
+    finally:
+        ended.set()
+        reserve.unlink(missing_ok=True)
+    (run.folder / "stop").unlink(missing_ok=True)
+    store.update(run, ended_at=now(), **outcome)
+    publisher.join()
+    try:
+        publish(store)
+    except Exception:  # the logs are whole; whoever reads next publishes them
+        traceback.print_exc()
+    return code
+
+
+def _learn(store: RunStore, run: Run, resume: bool) -> tuple[Run, str]:
+    """Iterate the trainer and log what it yields; gives how it ended."""
+    from lab.learning import train
+
+    status = "stopped"
+    with LogWriter(run.events) as log:
+        for event in train(run.config(), run.folder, resume=resume, stop=_stop_signal(run)):
+            log.append(to_record(event))
+            if isinstance(event, Started):
+                run = store.update(run, parameters=event.parameters, device=event.device, precision=event.precision,
+                                   threads=event.threads)  # fmt: skip
+            elif isinstance(event, Checkpointed):
+                log.sync()
+            elif isinstance(event, Finished):
+                status = event.status
+        log.sync()
+    return run, status
+
+
+def _explain(error: Exception, run: Run) -> tuple[dict[str, Any], int]:
+    """Give what run.json says of an error, and the exit code: 2 where the user can mend it."""
+    full = explain_disk(error, run.folder) if isinstance(error, OSError) else None
+    if full or isinstance(error, ValueError) and type(error).__module__.startswith("lab."):
+        return {"status": "failed", "message": full or str(error)}, 2
+    message = f"{type(error).__name__}: {error}".splitlines()[0]
+    return {"status": "crashed", "message": message, "traceback": traceback.format_exc()}, 1
+
+
+def _stop_signal(run: Run) -> Callable[[], bool]:
+    """Give a function that says whether someone asked the run to stop: by its stop file or by a signal."""
+    asked = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+    return lambda: asked.is_set() or (run.folder / "stop").exists()
+
+
+def _publish_while(store: RunStore, ended: threading.Event) -> None:
+    while not ended.wait(FRESH_S):
+        try:
+            publish(store, max_age_s=FRESH_S / 2)
+        except Exception:  # a page or a later turn will publish; training must not end over it
+            traceback.print_exc()
+
+
+def write_pid(run: Run, pid: int) -> None:
+    """Note which process works on `run`: its number and when it began, since numbers come back."""
+    import psutil
+
+    began = psutil.Process(pid).create_time()
+    (run.folder / "pid").write_text(f"{pid} {began}")

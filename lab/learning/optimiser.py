@@ -1,0 +1,112 @@
+"""The multi-rate optimiser: AdamW for which every band of weights has a clock of its own.
+
+A band of period P gathers the gradients of P steps, then moves once along their mean, and does not move in between
+(Nested Learning, Behrouz et al. 2025). Each band's weights lie in one flat tensor, and so do its gradients, so a step
+is a few large operations, and gathering is simply not clearing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from lab.models import Band, Brain
+
+
+class _Shelf:
+    """Parameters of one band that share a weight decay, laid end to end; the model's tensors become views of it."""
+
+    def __init__(self, parameters: list[nn.Parameter], decay: float) -> None:
+        self.decay = decay
+        self.weights = nn.Parameter(torch.cat([p.detach().reshape(-1) for p in parameters]))
+        self.weights.grad = torch.zeros_like(self.weights)
+        begin = 0
+        for parameter in parameters:
+            span = slice(begin, begin + parameter.numel())
+            parameter.data = self.weights.data[span].view_as(parameter)
+            parameter.grad = self.weights.grad[span].view_as(parameter)
+            begin = span.stop
+
+
+class BandOptimiser:
+    """AdamW over one band. `gathered` counts the steps whose gradients wait."""
+
+    def __init__(self, band: Band, *, weight_decay: float, lr_scale: float) -> None:
+        self.name, self.period, self.lr_scale = band.name, band.period, lr_scale
+        self.gathered = 0
+        kinds: dict[str, list[nn.Parameter]] = {"matrices": [], "rest": []}
+        for _, parameter in band.parameters:
+            kinds["matrices" if parameter.ndim > 1 else "rest"].append(parameter)
+        decays = {"matrices": weight_decay, "rest": 0.0}
+        self.shelves = {kind: _Shelf(found, decays[kind]) for kind, found in kinds.items() if found}
+        groups = [{"params": [shelf.weights], "weight_decay": shelf.decay} for shelf in self.shelves.values()]
+        self.adam = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), fused=True)
+
+    def gradients(self) -> list[Tensor]:
+        return [shelf.weights.grad for shelf in self.shelves.values() if shelf.weights.grad is not None]
+
+    def move(self, lr: float, clip: float) -> float:
+        """Move along the mean of the gathered gradients, at most `clip` long, and clear them; gives its length."""
+        gradients = self.gradients()
+        torch._foreach_div_(gradients, float(self.gathered))
+        norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients])))
+        if norm > clip:
+            torch._foreach_mul_(gradients, clip / norm)
+        for group in self.adam.param_groups:
+            group["lr"] = lr * self.lr_scale
+        self.adam.step()
+        torch._foreach_zero_(gradients)
+        self.gathered = 0
+        return norm
+
+
+class MultiRateOptimiser:
+    """All bands of a brain, each with its period. The brain's weights are laid out anew; keep using the brain."""
+
+    def __init__(self, brain: Brain, *, weight_decay: float, clip: float, slow_lr_power: float) -> None:
+        self.clip = clip
+        self.bands = [
+            BandOptimiser(band, weight_decay=weight_decay, lr_scale=band.period**slow_lr_power)
+            for band in brain.bands()
+        ]
+
+    def step(self, step: int, lr: float) -> tuple[dict[str, bool], float]:
+        """Take in the gradients of optimiser step `step` (from 1): give which bands moved, and the first's norm."""
+        moved, norm = {}, 0.0
+        for i, band in enumerate(self.bands):
+            band.gathered += 1
+            moved[band.name] = step % band.period == 0
+            if moved[band.name]:
+                length = band.move(lr, self.clip)
+                norm = length if i == 0 else norm
+        return moved, norm
+
+    def clear(self) -> None:
+        """Forget all gathered gradients."""
+        for band in self.bands:
+            torch._foreach_zero_(band.gradients())
+            band.gathered = 0
+
+    def state(self) -> dict[str, Tensor]:
+        """Give everything but the weights, by name, for a checkpoint: moments, clocks and gathered gradients."""
+        found: dict[str, Tensor] = {}
+        for band in self.bands:
+            found[f"{band.name}.gathered"] = torch.tensor(band.gathered)
+            for kind, shelf in band.shelves.items():
+                assert shelf.weights.grad is not None
+                found[f"{band.name}.{kind}.gradient"] = shelf.weights.grad
+                for key, value in band.adam.state[shelf.weights].items():
+                    found[f"{band.name}.{kind}.{key}"] = value
+        return found
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take back what `state` gave."""
+        for band in self.bands:
+            band.gathered = int(state[f"{band.name}.gathered"])
+            for kind, shelf in band.shelves.items():
+                assert shelf.weights.grad is not None
+                prefix, device = f"{band.name}.{kind}.", shelf.weights.device
+                shelf.weights.grad.copy_(state[prefix + "gradient"])
+                kept = {key: state[prefix + key] for key in ("exp_avg", "exp_avg_sq", "step") if prefix + key in state}
+                band.adam.state[shelf.weights].clear()
+                band.adam.state[shelf.weights].update({key: value.clone().to(device) for key, value in kept.items()})

@@ -1,0 +1,74 @@
+"""What a trained run can be asked for: its brain, and text that the brain writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from lab.config import ConfigError, DataConfig, RunConfig
+from lab.data import ANSWER, END, START, decode, encode, open_corpus, preview
+from lab.learning.checkpoint import load_newest
+from lab.models import Brain, build
+from lab.models.checkpoint import save_brain
+from lab.models.sampling import stream_tokens
+
+
+def load_trained(config: RunConfig, folder: Path) -> tuple[Brain, int]:
+    """Give the brain of the run in `folder` as its newest whole checkpoint has it, on the CPU, and its step.
+
+    Raises ConfigError when there is none.
+    """
+    checkpoint, damaged = load_newest(folder / "checkpoints")
+    if checkpoint is None:
+        reason = f" ({damaged[-1]})" if damaged else ""
+        raise ConfigError(f"a run must have a checkpoint to write from; {folder.name} has none yet{reason}.")
+    brain = build(config.model, config.brain)
+    brain.load_state_dict({name[6:]: t for name, t in checkpoint.tensors.items() if name.startswith("brain.")})
+    return brain, int(checkpoint.numbers["step"])
+
+
+def write(
+    brain: Brain, prompt: str, *, ask: bool = False, length: int = 200, temperature: float = 0.8, seed: int = 0
+) -> Iterator[str]:
+    """Yield the text that follows `prompt`, piece by piece; with `ask` the prompt is a question and the answer ends.
+
+    Pieces are whole characters.
+    """
+    tokens = [START, *encode(prompt), *([ANSWER] if ask else [])]
+    draws = torch.Generator().manual_seed(seed)
+    held: list[int] = []
+    for count, (token,) in enumerate(stream_tokens(brain, [tokens], temperature=temperature, generator=draws)):
+        if count == length or token == END:
+            break
+        held.append(token)
+        text = decode(held)
+        if not text.endswith("�") or len(held) >= 4:
+            yield text
+            held.clear()
+    if held:
+        yield decode(held)
+
+
+def export_trained(config: RunConfig, folder: Path, to: Path) -> list[Path]:
+    """Write the brain of the run in `folder` to `to`, and give the paths. Raises ConfigError as `load_trained`."""
+    brain, _ = load_trained(config, folder)
+    save_brain(to, config.model, brain)
+    return [to / "model.safetensors", to / "model.json"]
+
+
+def preview_data(config: DataConfig, count: int = 5) -> list[tuple[str, bool]]:
+    """Give the first documents that a run of this config would read, and whether each is for validation.
+
+    A question's mark shows as an arrow. Raises ConfigError as `open_corpus` does.
+    """
+    shown = []
+    for document in preview(open_corpus(config), count):
+        tokens = document.tokens.tolist()
+        if ANSWER in tokens:
+            place = tokens.index(ANSWER)
+            shown.append((f"{decode(tokens[:place])} → {decode(tokens[place:])}", document.validation))
+        else:
+            shown.append((decode(tokens), document.validation))
+    return shown

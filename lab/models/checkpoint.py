@@ -1,0 +1,44 @@
+"""A brain on disk: `model.safetensors` with its weights and `model.json` with its name and config beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from lab.config import BRAINS, ConfigError
+from lab.disk import write_durably
+from lab.models.contract import Brain
+
+
+def save_brain(folder: Path, name: str, brain: Brain) -> None:
+    """Write `brain`, a model of MODELS called `name`, to `folder`, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {key: value.detach().cpu().contiguous().clone() for key, value in brain.state_dict().items()}
+    write_durably(folder / "model.safetensors", save(weights))
+    about = {"model": name, "config": dataclasses.asdict(brain.config)}
+    write_durably(folder / "model.json", json.dumps(about, indent=2).encode())
+
+
+def load_brain(folder: Path) -> tuple[str, Brain]:
+    """Read what `save_brain` wrote: the model's name and the brain, on the CPU in fp32.
+
+    Raises ConfigError when the folder holds no whole brain.
+    """
+    from lab.models import build
+
+    try:
+        about: dict[str, Any] = json.loads((folder / "model.json").read_text())
+        brain = build(about["model"], BRAINS[about["model"]](**about["config"]))
+        brain.load_state_dict({k: v.to(torch.float32) for k, v in load_file(folder / "model.safetensors").items()})
+    except FileNotFoundError as error:
+        raise ConfigError(f"a brain's folder must hold model.json and model.safetensors; {folder} lacks one.") from error
+    except (ValueError, KeyError, TypeError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ConfigError(f"a brain must be whole; {folder} is not: {reason}. Export it again.") from error
+    return about["model"], brain

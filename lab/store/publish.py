@@ -1,0 +1,216 @@
+"""lab.duckdb: all runs as tables, published from the logs as a new file that replaces the old one.
+
+Nobody keeps the published file open for writing, so a page and any number of notebooks read it at once and block
+nothing. It can always be made again: `python -m lab rebuild-db`.
+Rows of runs that did not change since are copied from the last file; only changed logs are read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from lab.store.runs import Run, RunStore
+
+FRESH_S = 10.0  # a live database is published at most this often
+
+TABLES = {
+    "runs": "run VARCHAR, kind VARCHAR, model VARCHAR, config JSON, status VARCHAR, started_at TIMESTAMPTZ,"
+    " ended_at TIMESTAMPTZ, parameters BIGINT, device VARCHAR, created_at TIMESTAMPTZ, message VARCHAR",
+    "steps": "run VARCHAR, step BIGINT, tokens BIGINT, loss DOUBLE, surprise DOUBLE, lr DOUBLE, tokens_s DOUBLE,"
+    " elapsed_s DOUBLE, grad_norm DOUBLE, fire_rate DOUBLE",
+    "bands": "run VARCHAR, step BIGINT, band VARCHAR, updated BOOLEAN",
+    "evals": "run VARCHAR, step BIGINT, split VARCHAR, bpb DOUBLE",
+    "samples": "run VARCHAR, step BIGINT, prompt VARCHAR, text VARCHAR",
+    "notices": "run VARCHAR, step BIGINT, kind VARCHAR, text VARCHAR",
+    "published": "run VARCHAR, stamp VARCHAR",
+}
+
+VIEWS = {
+    "run_summary": """
+        SELECT r.run, r.model, r.config->>'preset' AS preset, r.config->>'data' AS data, r.status, r.parameters,
+               s.step, s.loss, s.tokens, s.tokens_s, s.elapsed_s, e.bpb, e.best_bpb, r.created_at, r.ended_at, r.message
+        FROM runs r
+        LEFT JOIN (SELECT run, max(step) AS step, arg_max(loss, step) AS loss, max(tokens) AS tokens,
+                          median(tokens_s) AS tokens_s, max(elapsed_s) AS elapsed_s FROM steps GROUP BY run) s USING (run)
+        LEFT JOIN (SELECT run, arg_max(bpb, step) AS bpb, min(bpb) AS best_bpb FROM evals GROUP BY run) e USING (run)""",
+    "curves": """
+        SELECT r.model, r.config->>'preset' AS preset, r.config->>'data' AS data, (r.config->>'seed')::BIGINT AS seed, s.*
+        FROM steps s JOIN runs r USING (run)""",
+    "band_activity": """
+        SELECT run, band, count(*) AS steps, sum(updated::INT) AS updates, avg(updated::INT) AS share
+        FROM bands GROUP BY run, band""",
+    "options": """
+        SELECT run, unnest(json_keys(config)) AS option,
+               json_extract_string(config, '$."' || unnest(json_keys(config)) || '"') AS value FROM runs""",
+}
+
+EVENT_COLUMNS = {
+    "n": "BIGINT", "kind": "VARCHAR", "step": "BIGINT", "tokens": "BIGINT", "loss": "DOUBLE", "surprise": "DOUBLE",
+    "lr": "DOUBLE", "tokens_s": "DOUBLE", "elapsed_s": "DOUBLE", "grad_norm": "DOUBLE", "fire_rate": "DOUBLE",
+    "bands": "MAP(VARCHAR, BOOLEAN)", "split": "VARCHAR", "bpb": "DOUBLE", "prompt": "VARCHAR", "text": "VARCHAR",
+    "to_step": "BIGINT", "from_step": "BIGINT", "lr_scale": "DOUBLE",
+}  # fmt: skip
+
+# A run that resumed from step s, or fell back to it, writes the steps after s again: the earlier lines do not count.
+EVENTS = """
+    CREATE TEMP TABLE events AS
+    SELECT * EXCLUDE (back_to) FROM (
+        SELECT *, min(CASE kind WHEN 'started' THEN step WHEN 'rolledback' THEN to_step END) OVER (
+            PARTITION BY run ORDER BY n DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS back_to
+        FROM (SELECT string_split(filename, '/')[-2] AS run, coalesce(step, from_step) AS step, * EXCLUDE (filename, step)
+              FROM read_json(?, format = 'newline_delimited', columns = {columns}, ignore_errors = true,
+                             filename = true, maximum_object_size = 67108864)
+              WHERE kind IS NOT NULL))
+    WHERE back_to IS NULL OR step <= back_to OR kind IN ('rolledback', 'notice')"""
+
+FILLS = {
+    "steps": "SELECT run, step, tokens, loss, surprise, lr, tokens_s, elapsed_s, grad_norm, fire_rate"
+    " FROM events WHERE kind = 'step'",
+    "bands": "SELECT run, step, unnest(map_keys(bands)), unnest(map_values(bands)) FROM events WHERE kind = 'step'",
+    "evals": "SELECT run, step, split, bpb FROM events WHERE kind = 'evaluated'",
+    "samples": "SELECT run, step, prompt, text FROM events WHERE kind = 'sampled'",
+    "notices": "SELECT run, step, kind, CASE kind WHEN 'notice' THEN text ELSE"
+    " format('The loss jumped to {:.2f} nats at step {}; training went back to step {} with {}% of the rate.',"
+    " loss, from_step, to_step, round(100 * lr_scale, 1)) END FROM events WHERE kind IN ('notice', 'rolledback')",
+}
+
+
+def database(store: RunStore) -> Path:
+    return store.home / "lab.duckdb"
+
+
+def publish(store: RunStore | None = None, *, whole: bool = False, max_age_s: float = 0.0) -> bool:
+    """Bring lab.duckdb up to date; says whether there was anything to do.
+
+    With `max_age_s` a younger file is left as it is. `whole` reads every log anew. A missing or damaged file is made
+    anew. Where another process is publishing just now, that one's result is taken.
+    """
+    store = store or RunStore()
+    path = database(store)
+    if not whole and path.exists() and time.time() - path.stat().st_mtime < max_age_s:
+        return False
+    store.home.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(store.home / ".publish.lock", timeout=10):
+            return _publish(store, path, whole)
+    except Timeout:
+        return False
+
+
+def _publish(store: RunStore, path: Path, whole: bool) -> bool:
+    runs = {run.id: run for run in store.list()}
+    stamps = {name: _stamp(run) for name, run in runs.items()}
+    before = {} if whole else _published(path)
+    changed = [runs[name] for name, stamp in stamps.items() if before.get(name) != stamp]
+    if before and not changed and before.keys() == stamps.keys():
+        return False
+    for stale in store.home.glob("lab.duckdb.*.tmp*"):
+        stale.unlink(missing_ok=True)
+    draft = path.with_name(f"lab.duckdb.{os.getpid()}.tmp")
+    try:
+        with duckdb.connect(str(draft)) as db:
+            for table, columns in TABLES.items():
+                db.execute(f"CREATE TABLE {table} ({columns})")
+            kept = [name for name in stamps if before.get(name) == stamps[name]]
+            if kept:
+                _copy(db, path, kept)
+            _fill(db, changed, stamps)
+            for view, query_text in VIEWS.items():
+                db.execute(f"CREATE VIEW {view} AS {query_text}")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def _stamp(run: Run) -> str:
+    """What changes whenever the run's folder says something new."""
+    parts = []
+    for path in (run.folder / "run.json", run.events):
+        try:
+            about = path.stat()
+            parts.append(f"{about.st_size}@{about.st_mtime_ns}")
+        except FileNotFoundError:
+            parts.append("-")
+    return " ".join(parts)
+
+
+def _published(path: Path) -> dict[str, str]:
+    """What the present file was made of; nothing if it is missing, damaged or of another layout."""
+    try:
+        with duckdb.connect(str(path), read_only=True) as db:
+            for table, columns in TABLES.items():
+                names = [row[0] for row in db.execute(f"DESCRIBE {table}").fetchall()]
+                if names != [column.split()[0] for column in columns.split(", ")]:
+                    return {}
+            return dict(db.execute("SELECT run, stamp FROM published").fetchall())
+    except (duckdb.Error, OSError):
+        return {}
+
+
+def _copy(db: duckdb.DuckDBPyConnection, path: Path, kept: list[str]) -> None:
+    db.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS before (READ_ONLY)")
+    for table in TABLES:
+        db.execute(f"INSERT INTO {table} SELECT * FROM before.{table} WHERE run IN (SELECT unnest(?))", [kept])
+    db.execute("DETACH before")
+
+
+def _fill(db: duckdb.DuckDBPyConnection, changed: Iterable[Run], stamps: dict[str, str]) -> None:
+    rows = [_row(run) for run in changed]
+    if not rows:
+        return
+    frame = pd.DataFrame(rows, columns=[column.split()[0] for column in TABLES["runs"].split(", ")], dtype=object)
+    db.register("fresh", frame)
+    kinds = dict(column.split() for column in TABLES["runs"].split(", "))
+    db.execute(f"INSERT INTO runs SELECT {', '.join(f'{name}::{kind}' for name, kind in kinds.items())} FROM fresh")
+    db.unregister("fresh")
+    marks = pd.DataFrame({"run": [row["run"] for row in rows], "stamp": [stamps[row["run"]] for row in rows]})
+    db.register("marks", marks)
+    db.execute("INSERT INTO published SELECT run, stamp FROM marks")
+    db.unregister("marks")
+    logs = [run.events.as_posix() for run in changed if run.events.is_file()]
+    if logs:
+        db.execute(EVENTS.format(columns=EVENT_COLUMNS), [logs])
+        for table, fill in FILLS.items():
+            db.execute(f"INSERT INTO {table} {fill}")
+        db.execute("DROP TABLE events")
+
+
+def _row(run: Run) -> dict[str, Any]:
+    record = run.record
+    told = {name: record.get(name) for name in ("kind", "model", "started_at", "ended_at", "parameters", "device")}
+    return {
+        **told, "run": run.id, "config": json.dumps(record.get("config", {})), "status": run.status,
+        "created_at": record.get("created_at"), "message": run.damage or record.get("message"),
+    }  # fmt: skip
+
+
+def connect(home: Path | str | None = None) -> duckdb.DuckDBPyConnection:
+    """Open the published database for reading, brought up to date first. Close it to see newer runs later."""
+    store = RunStore(Path(home) if home else None)
+    publish(store)
+    return duckdb.connect(str(database(store)), read_only=True)
+
+
+def query(sql: str, values: list[Any] | None = None, *, store: RunStore | None = None) -> pd.DataFrame:
+    """Run one query on the published database, at most FRESH_S old, and give its table."""
+    store = store or RunStore()
+    publish(store, max_age_s=FRESH_S)
+    for last in (False, True):
+        try:
+            with duckdb.connect(str(database(store)), read_only=True) as db:
+                return db.execute(sql, values or []).df()
+        except (duckdb.IOException, duckdb.CatalogException, duckdb.SerializationException, duckdb.InternalException):
+            if last:
+                raise
+            publish(store, whole=True)  # removed, or replaced by something else: it is only a view of the logs
+    raise AssertionError

@@ -1,0 +1,133 @@
+"""The folder of runs: one folder a run, with run.json (what it is and how it stands) and events.jsonl (what happened).
+
+`lab.duckdb` beside them is only a view of these.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lab.config import ConfigError, RunConfig, build_config, flatten_config
+from lab.disk import write_durably
+
+LIVE = ("starting", "running")
+
+
+def runs_home() -> Path:
+    """The folder that holds all runs: $QOR_LAB_RUNS, or runs/ beside the code."""
+    chosen = os.environ.get("QOR_LAB_RUNS")
+    return Path(chosen).expanduser() if chosen else Path(__file__).resolve().parents[2] / "runs"
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as its folder has it. `record` is run.json; `damage` says why it cannot be read, or is None."""
+
+    id: str
+    folder: Path
+    record: dict[str, Any]
+    damage: str | None = None
+
+    @property
+    def status(self) -> str:
+        return "damaged" if self.damage else str(self.record.get("status", "damaged"))
+
+    @property
+    def live(self) -> bool:
+        return self.status in LIVE
+
+    @property
+    def stopping(self) -> bool:
+        return self.live and (self.folder / "stop").exists()
+
+    @property
+    def events(self) -> Path:
+        return self.folder / "events.jsonl"
+
+    def config(self) -> RunConfig:
+        """Give what the run was started with. Raises ConfigError when run.json does not say it."""
+        if self.damage:
+            raise ConfigError(self.damage)
+        return build_config(self.record["config"])
+
+
+class RunStore:
+    """Finds, makes and updates runs under `home`."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        self.home = home or runs_home()
+
+    def create(self, config: RunConfig) -> Run:
+        """Make the folder of a new run. Raises OSError when the disk is full."""
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        run = f"{stamp}-{config.model}-{config.preset}-{secrets.token_hex(4)}"
+        folder = self.home / run
+        folder.mkdir(parents=True)
+        record = {
+            "run": run, "kind": "train", "model": config.model, "config": flatten_config(config),
+            "status": "starting", "created_at": now(), "launched_at": now(), "started_at": None, "ended_at": None, "message": None,
+        }  # fmt: skip
+        _write_record(folder, record)
+        return Run(run, folder, record)
+
+    def read(self, folder: Path) -> Run:
+        """Read one run's folder; what is wrong with it is in `damage`."""
+        try:
+            record = json.loads((folder / "run.json").read_bytes())
+            missing = [key for key in ("status", "model", "config") if key not in record]
+        except FileNotFoundError:
+            return Run(folder.name, folder, {}, f"a run must have a run.json; {folder.name} has none. Delete its folder.")
+        except (ValueError, TypeError, OSError) as error:
+            return Run(folder.name, folder, {}, f"run.json must be whole; that of {folder.name} is not: {error}.")
+        if missing:
+            return Run(folder.name, folder, {}, f"run.json must be whole; that of {folder.name} lacks {missing[0]}.")
+        return Run(folder.name, folder, record)
+
+    def list(self) -> list[Run]:
+        """Give all runs, newest first."""
+        if not self.home.is_dir():
+            return []
+        folders = sorted((path for path in self.home.iterdir() if _is_run(path)), reverse=True)
+        return [self.read(folder) for folder in folders]
+
+    def get(self, name: str) -> Run:
+        """Find a run by its name, the beginning or end of it that fits only one, or "last".
+
+        Raises ConfigError when none or several fit.
+        """
+        if (self.home / name).is_dir() and name and _is_run(self.home / name):
+            return self.read(self.home / name)
+        runs = self.list()
+        if name == "last" and runs:
+            return runs[0]
+        found = [run for run in runs if run.id.startswith(name) or run.id.endswith(name)] if name else []
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise ConfigError(f"a run's name must fit one run; {name!r} fits {len(found)}. Write more of it.", "run")
+        raise ConfigError(f"a run must exist; there is none called {name!r}. See python -m lab runs.", "run")
+
+    def update(self, run: Run, **fields: Any) -> Run:
+        """Change some of run.json, durably."""
+        record = {**run.record, **fields}
+        _write_record(run.folder, record)
+        return Run(run.id, run.folder, record)
+
+
+def _is_run(folder: Path) -> bool:
+    known = any((folder / name).exists() for name in ("run.json", "events.jsonl", "checkpoints"))
+    return folder.is_dir() and known
+
+
+def _write_record(folder: Path, record: dict[str, Any]) -> None:
+    write_durably(folder / "run.json", json.dumps(record, indent=1).encode())
