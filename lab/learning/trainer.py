@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class _Training:
         numbers = {
             "tokens": self.tokens, "elapsed_s": self.elapsed_s, "cursor": asdict(self.batches.cursor),
             "surprise": self.surprise.level, "mean_loss": self.mean_loss, "lr_scale": self.lr_scale,
-            "rollbacks": self.rollbacks,
+            "rollbacks": self.rollbacks, "precision": self.machine.precision, "threads": self.machine.threads,
         }  # fmt: skip
         return save_checkpoint(folder, self.step, tensors, numbers)
 
@@ -199,9 +199,13 @@ def train(
     on from its newest whole checkpoint. Raises ConfigError for data or a device that cannot be used, UnstableError
     when training does not hold, OSError when the disk is full.
     """
-    machine = choose_machine(config.training)
-    run, checkpoints = _Training(config, machine), folder / "checkpoints"
+    checkpoints = folder / "checkpoints"
     checkpoint, damaged = load_newest(checkpoints) if resume else (None, [])
+    if checkpoint:  # what the machine chose then decides the last bits
+        kept = {name: checkpoint.numbers[name] for name in ("precision", "threads")}
+        config = replace(config, training=replace(config.training, **kept))
+    machine = choose_machine(config.training)
+    run = _Training(config, machine)
     if checkpoint:
         run.load(checkpoint)
     yield Started(

@@ -1,7 +1,10 @@
 """The runs on disk, and DuckDB over them. Notebooks need one call: `connect()`."""
 
+from lab.store.live import LiveLog, LiveLogs
 from lab.store.log import LogWriter, read_log
 from lab.store.publish import connect, publish, query
 from lab.store.runs import Run, RunStore, runs_home
 
-__all__ = ["LogWriter", "Run", "RunStore", "connect", "publish", "query", "read_log", "runs_home"]
+__all__ = [
+    "LiveLog", "LiveLogs", "LogWriter", "Run", "RunStore", "connect", "publish", "query", "read_log", "runs_home",
+]  # fmt: skip

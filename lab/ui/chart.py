@@ -1,0 +1,44 @@
+"""A Plotly chart that is drawn once and then only updated: zoom stays, nothing flickers, the DOM is not rebuilt.
+
+The value is a figure as a dict; `Plotly.react` draws the difference. plotly.min.js is served by the lab itself.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import plotly
+
+PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+
+DRAW = """
+const draw = () => {
+  const figure = props.value;
+  const box = element.querySelector('.lab-chart-box');
+  if (!figure || !figure.layout || !window.Plotly || !box) return;
+  const ink = getComputedStyle(document.body).getPropertyValue('--body-text-color').trim();
+  const layout = {...figure.layout, font: {...figure.layout.font, color: ink}};
+  if (box.clientWidth < 420) layout.margin = {...layout.margin, l: 48, t: layout.title ? 64 : 40};
+  const name = (figure.layout.title ? figure.layout.title.text : 'chart').toLowerCase().replace(/[^a-z0-9]+/g, '-');
+  const options = {responsive: true, displaylogo: false, toImageButtonOptions: {filename: name, scale: 2},
+    modeBarButtonsToRemove: ['lasso2d', 'select2d', 'sendDataToCloud']};
+  Plotly.react(box, figure.data, layout, options);
+  box.setAttribute('aria-label', figure.layout.title ? figure.layout.title.text : 'chart');
+};
+const whenReady = (tries) => window.Plotly ? draw() : tries && setTimeout(() => whenReady(tries - 1), 100);
+whenReady(100);
+watch('value', () => whenReady(100));
+new MutationObserver(draw).observe(document.body, {attributes: true, attributeFilter: ['class']});
+new IntersectionObserver((seen) => { if (seen.some((entry) => entry.isIntersecting)) {
+  const box = element.querySelector('.lab-chart-box'); if (box && box.data) Plotly.Plots.resize(box); } }).observe(element);
+"""
+
+
+def live_chart(figure: dict[str, Any], elem_id: str) -> gr.HTML:
+    """A chart that an event updates by returning another figure."""
+    return gr.HTML(
+        value=figure, html_template='<div class="lab-chart-box" role="img"></div>', js_on_load=DRAW, elem_id=elem_id,
+        elem_classes=["lab-chart"], apply_default_css=False, min_height=262,
+    )  # fmt: skip

@@ -1,0 +1,52 @@
+"""Serving the page on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Sequence
+
+HOST = "127.0.0.1"
+PORT = 7860
+
+
+def serve(argv: Sequence[str] | None = None) -> int:
+    """Open the lab at 127.0.0.1; gives the exit code, 2 when the port cannot be had."""
+    parser = argparse.ArgumentParser(prog="python app.py", description="Open the lab in the browser.")
+    parser.add_argument("--port", type=int, default=PORT, help=f"Port on {HOST}. Default {PORT}.")
+    parser.add_argument("--no-browser", action="store_true", help="Do not open a browser window.")
+    arguments = parser.parse_args(argv)
+    try:
+        listener = listen(arguments.port)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        print(f"error: the port must be free; {arguments.port} is not ({reason}). Try python app.py --port "
+              f"{arguments.port % 60000 + 1}", file=sys.stderr)  # fmt: skip
+        return 2
+    print("opening the lab …", flush=True)
+    import uvicorn
+
+    from lab.ui.shell import create_app
+
+    url = f"http://{HOST}:{listener.getsockname()[1]}"
+    server = uvicorn.Server(uvicorn.Config(create_app(), log_level="warning"))
+    screen = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+    if screen and not arguments.no_browser:
+        threading.Timer(1.0, webbrowser.open, [url]).start()
+    print(f"QOR Lab is at {url}  (Ctrl-C ends it; runs go on)", flush=True)
+    server.run(sockets=[listener])
+    return 0
+
+
+def listen(port: int) -> socket.socket:
+    """Take the port, so that nobody else can between asking and serving. Raises OSError when it is taken."""
+    listener = socket.socket()
+    if sys.platform != "win32":  # there the option would let two programs share the port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((HOST, port))
+    listener.listen(128)
+    return listener

@@ -1,0 +1,83 @@
+"""The shell: one page with a tab for each thing a person does here, and the guards around it.
+
+Loopback only. Requests with a foreign Host (DNS rebinding) or, for anything that changes, a foreign Origin are
+refused. Nothing on the page comes from elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import gradio as gr
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, PlainTextResponse
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from lab.store import RunStore
+from lab.ui.chart import PLOTLY_JS
+from lab.ui.runs import build_runs
+from lab.ui.train import build_train
+
+HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+LARGEST_UPLOAD = "512mb"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+STYLE = Path(__file__).with_name("style.css")
+HEAD = """<script src="/lab/plotly.min.js" defer></script>
+<meta name="viewport" content="width=device-width, initial-scale=1">"""
+
+
+def build_page(store: RunStore) -> gr.Blocks:
+    """The whole page over the runs of `store`."""
+    with gr.Blocks(title="QOR Lab", analytics_enabled=False, fill_width=True) as page:
+        gr.HTML(
+            '<header class="lab-title"><h1>QOR Lab</h1><p>Small brains that keep learning: train them, watch them, '
+            "measure them.</p></header>"
+        )
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Train", id="train"):
+                build_train(store, page)
+            with gr.Tab("Runs", id="runs"):
+                build_runs(store, page)
+    return page
+
+
+def theme() -> gr.themes.Base:
+    """One calm theme, with fonts that every system has."""
+    fonts = ["system-ui", "sans-serif"]
+    return gr.themes.Soft(
+        primary_hue="violet", neutral_hue="slate", font=fonts, font_mono=["ui-monospace", "monospace"], radius_size="md"
+    ).set(
+        block_title_background_fill="none", block_title_text_color="*body_text_color", block_title_padding="0",
+        block_label_background_fill="none", block_label_text_color="*body_text_color",
+    )  # fmt: skip
+
+
+def create_app(store: RunStore | None = None) -> FastAPI:
+    """The web application: guards, our own files, and the page at /."""
+    store = store or RunStore()
+    app = FastAPI(title="QOR Lab", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*HOSTS, "testserver"], www_redirect=False)
+
+    @app.middleware("http")
+    async def refuse_foreign_origin(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+        origin = request.headers.get("origin")
+        if request.method not in SAFE_METHODS and origin is not None:
+            if urlsplit(origin).netloc != request.headers.get("host"):
+                return PlainTextResponse(f"requests must come from this page; got one from {origin}.", 403)
+        return await call(request)
+
+    @app.get("/lab/plotly.min.js", include_in_schema=False)
+    def plotly_js() -> FileResponse:
+        return FileResponse(PLOTLY_JS, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})
+
+    return gr.mount_gradio_app(
+        app, build_page(store), path="/", theme=theme(), css=STYLE.read_text(), head=HEAD,
+        max_file_size=LARGEST_UPLOAD, footer_links=[], run_history=False, show_error=True,
+    )  # fmt: skip

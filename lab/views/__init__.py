@@ -1,0 +1,6 @@
+"""Figures and tables for people, from tables; a view knows no store."""
+
+from lab.views.curves import AXES, METRICS, Figure, band_raster, compare, curve
+from lab.views.tables import config_diff
+
+__all__ = ["AXES", "METRICS", "Figure", "band_raster", "compare", "config_diff", "curve"]

@@ -1,0 +1,28 @@
+"""One palette for every chart: a colour and a line style for each model and band, told apart without colour too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MODELS = {"qor": "#7c5cff", "baseline": "#e8833a"}
+BANDS = {"fast": "#f2b134", "medium": "#2fa57c", "deep": "#3f7fd9"}
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SHADES = ("#7c5cff", "#e8833a", "#2fa57c", "#3f7fd9", "#d6498f", "#8a8f98", "#b59a1c", "#14a3b8")
+
+
+def layout(title: str, x: str, y: str, **more: Any) -> dict[str, Any]:
+    """The frame of every chart: its question as title, axes with units; colours of text come from the page."""
+    return {
+        "title": {"text": title, "font": {"size": 14}, "x": 0, "xref": "paper", "xanchor": "left", "y": 0.98, "yanchor": "top"},
+        "margin": {"l": 56, "r": 12, "t": 40, "b": 42},
+        "height": 260,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "hovermode": "x unified",
+        "uirevision": title,
+        "xaxis": {"title": {"text": x, "font": {"size": 12}}, "gridcolor": "rgba(128,128,128,0.18)", "zeroline": False},
+        "yaxis": {"title": {"text": y, "font": {"size": 12}}, "gridcolor": "rgba(128,128,128,0.18)", "zeroline": False},
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right", "font": {"size": 11}},
+        "font": {"size": 12, "family": "system-ui, sans-serif"},
+        **more,
+    }  # fmt: skip
