@@ -8,9 +8,11 @@ The surprise of a byte is the memory's own error ‖v_t - S k_t‖ against the s
 byte above the running quantile of surprise may write (β_t is 0 below it). Both are known before the byte is used,
 and the place inside the chunk is part of the state, so feeding bytes whole, in pieces or one by one is the same.
 
-A chunk of C bytes is taken in at once. With g = cumsum log α inside the chunk, Γ_ij = e^{g_i - g_j} for i ≥ j:
-    U = (I + tril(diag(β) K Kᵀ ⊙ Γ, -1))⁻¹ diag(β) (V - (e^g ⊙ K) S),
-    O = (e^g ⊙ Q) S + tril(Q Kᵀ ⊙ Γ) U,      S ← e^{g_C} S + (e^{g_C - g} ⊙ K)ᵀ U       (S here is transposed: k → v)
+A chunk of C bytes is taken in at once. With g = cumsum log α inside the chunk, K̃ = e^g ⊙ K, K̂ = e^-g ⊙ K, Q̃ = e^g ⊙ Q:
+    U = (I + tril(diag(β) K̃ K̂ᵀ, -1))⁻¹ diag(β) (V - K̃ S),
+    O = Q̃ S + tril(Q̃ K̂ᵀ) U,      S ← e^{g_C} (S + K̂ᵀ U)       (S here is transposed: from keys to values)
+The usual form has Γ_ij = e^{g_i - g_j} as a C×C tensor a chunk instead; splitting it halves the time, and is safe in
+fp32 because log α is kept above -80 / C.
 Letters: B batch, T time, D width, H heads, d = D/H, N = B·H, C chunk.
 """
 
@@ -26,7 +28,8 @@ from torch.nn import functional as F
 
 from lab.models.blocks import ConvLinear, as_given, rms_norm, scale_to, zero_linear
 
-QUANTILE_SPEED = 0.25  # share of a chunk's own quantile in the running one
+QUANTILE_SPEED = 0.5  # share of a chunk's own quantile in the running one
+STEEPEST = 80.0  # -log of how much of the memory a whole chunk may leave: e^80 is still a number in fp32
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,6 @@ class DeltaState:
     errors: Tensor  # (N, c) surprise of the c bytes of the unfinished chunk
     inputs: Tensor | None  # the last inputs of the convolution
     fired: Tensor  # () share of the bytes of the last call that wrote
-
-
-def _rows(x: Tensor) -> Tensor:
-    """Give every head a row of its own: (B, T, H, d) → (B·H, T, d)."""
-    return x.transpose(1, 2).flatten(0, 1)
 
 
 class SelfModifying(nn.Module):
@@ -67,77 +65,93 @@ class SelfModifying(nn.Module):
         B, T, D = x.shape
         qkv, inputs = self.qkv(x, state.inputs if state else None)
         kind = torch.promote_types(x.dtype, torch.float32)  # the recurrence is kept in fp32
-        heads = qkv.to(kind).view(B, T, 3, self.heads, -1)
-        q, k = (_rows(part) for part in scale_to(heads[:, :, :2], 1.0).unbind(2))  # (N, T, d)
-        gates = (F.linear(x, self.gates).to(kind) + self.gate_bias).view(B, T, 2, self.heads)
-        gates = gates.permute(2, 0, 3, 1).flatten(1, 2)  # (2, N, T)
+        qk, v = qkv.to(kind).view(B, T, 3, self.heads, -1).split((2, 1), 2)
+        q, k = scale_to(qk, 1.0).unbind(2)  # (B, T, H, d)
+        gates = (F.linear(x, self.gates).to(kind) + self.gate_bias).view(B, T, 2, self.heads, 1)
+        beta, fall = gates.unbind(2)  # (B, T, H, 1)
+        log_keep = -F.softplus(fall).clamp(max=STEEPEST / self.chunk)
         if state is None:
-            blank = q.new_zeros(B * self.heads, q.shape[-1], q.shape[-1])
-            never = q.new_full((B * self.heads, 1), -1.0)
+            N, d = B * self.heads, q.shape[-1]
+            blank, never = q.new_zeros(N, d, d), q.new_full((N, 1), -1.0)
             state = DeltaState(blank, blank, never, never[:, :0], None, never[0, 0])
         with as_given(x):
-            y, state = self._scan(q, k, _rows(heads[:, :, 2]), gates[0].sigmoid(), -F.softplus(gates[1]), state)
-        y = rms_norm(y.view(B, self.heads, T, -1).transpose(1, 2)).reshape(B, T, D).to(x.dtype)
-        return F.linear(y, self.out), replace(state, inputs=inputs)
+            y, state = self._scan((q, k, v[:, :, 0], beta.sigmoid(), log_keep), state)
+        return F.linear(rms_norm(y).flatten(2).to(x.dtype), self.out), replace(state, inputs=inputs)
 
-    def _scan(
-        self, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, log_keep: Tensor, state: DeltaState
-    ) -> tuple[Tensor, DeltaState]:
-        """q, k, v (N, T, d), beta and log α (N, T) → outputs (N, T, d) and the state after.
+    def _scan(self, parts: tuple[Tensor, ...], state: DeltaState) -> tuple[Tensor, DeltaState]:
+        """q, k, v (B, T, H, d), β and log α (B, T, H, 1) → outputs (B, T, H, d) and the state after.
 
         First what completes the chunk that the last call left unfinished, then whole chunks, then the rest.
         """
-        T, C = q.shape[1], self.chunk
+        (B, T, H, d), C = parts[0].shape, self.chunk
         first = min(T, (C - state.errors.shape[1]) % C)
         whole = (T - first) // C
         outputs, fired, begin = [], torch.zeros_like(state.fired), 0
-        for count, size in ((1, first), (whole, C), (1, T - first - whole * C)):
-            if count * size == 0:
+        for n, size in ((1, first), (whole, C), (1, T - first - whole * C)):
+            if n * size == 0:
                 continue
-            span = slice(begin, begin + count * size)
-            parts = [tensor[:, span].unflatten(1, (count, size)) for tensor in (q, k, v, beta, log_keep)]
-            y, state = self._absorb(*parts, state)
-            outputs.append(y)
+            span = slice(begin, begin + n * size)
+            cut = [part[:, span].unflatten(1, (n, size)).permute(1, 0, 3, 2, 4).flatten(1, 2) for part in parts]
+            y, state = self._absorb(cut[0], cut[1], cut[2], cut[3], cut[4], state)  # all (n, N, size, …)
+            outputs.append(y.view(n, B, H, size, d).permute(1, 0, 3, 2, 4).flatten(1, 2))
             fired = fired + state.fired
             begin = span.stop
         y = outputs[0] if len(outputs) == 1 else torch.cat(outputs, 1)
-        return y, replace(state, fired=fired / (q.shape[0] * T))
+        return y, replace(state, fired=fired / (B * H * T))
 
     def _absorb(
         self, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, log_keep: Tensor, state: DeltaState
     ) -> tuple[Tensor, DeltaState]:
-        """Take in n chunks of C bytes: q, k, v (N, n, C, d), beta and log α (N, n, C) → outputs (N, n·C, d), state.
+        """Take in n chunks of C bytes: q, k, v (n, N, C, d), β and log α (n, N, C, 1) → outputs (n, N, C, d), state.
 
         What does not depend on the memory is computed for all chunks at once; `fired` counts the writes.
         """
-        decay = log_keep.cumsum(-1)  # (N, n, C)
-        future = torch.ones(q.shape[2], q.shape[2], dtype=torch.bool, device=q.device).triu(1)
-        ratio = (decay[..., :, None] - decay[..., None, :]).masked_fill(future, -torch.inf).exp()  # Γ (N, n, C, C)
-        lower = ((k @ k.transpose(-1, -2)) * ratio).unbind(1)  # the solver reads below the diagonal only
-        grown, last = decay.exp()[..., None], decay[..., -1:]
-        kept = ((last - decay).exp()[..., None] * k).transpose(-1, -2).unbind(1)  # n of (N, d, C)
-        shrink = last.exp()[..., None].unbind(1)
-        memory, memories, updates, fired = state.memory, [], [], state.fired * 0
-        steps = zip(k.unbind(1), v.unbind(1), beta[..., None].unbind(1), grown.unbind(1), lower, kept, shrink, strict=True)
-        for k_, v_, beta_, grown_, lower_, kept_, shrink_ in steps:
-            recalled = torch.bmm(k_, memory)
-            compared = recalled if state.reference is memory else torch.bmm(k_, state.reference)
-            surprise = torch.linalg.vector_norm((v_ - compared).detach(), dim=-1)
+        if q.shape[0] == q.shape[2] == 1:
+            return self._absorb_one(q[0], k[0], v[0], beta[0], log_keep[0].exp(), state)
+        grown = log_keep.cumsum(2).exp()  # e^g
+        q_up, k_up, k_down = q * grown, k * grown, k / grown
+        turned = k_down.transpose(2, 3)  # (n, N, d, C)
+        lower = (k_up @ turned).unbind(0)  # the solver reads below the diagonal only
+        memory, memories, updates, fired = state.memory, [], [], torch.zeros_like(state.fired)
+        chunks = zip(*(t.unbind(0) for t in (k_up, v, beta, grown, turned, grown[:, :, -1:])), lower, strict=True)
+        for k_, v_, beta_, grown_, turned_, last_, lower_ in chunks:
+            recalled = torch.bmm(k_, memory)  # grown
+            surprise = self._surprise(k_, v_, recalled, grown_, memory, state)
             writes = surprise > state.threshold  # (N, C)
-            beta_ = beta_ * writes[..., None]
-            target = (v_ - grown_ * recalled) * beta_
-            update = torch.linalg.solve_triangular(lower_ * beta_, target, upper=False, unitriangular=True)  # U (N, C, d)
+            beta_ = beta_ * writes[:, :, None]
+            target = (v_ - recalled) * beta_
+            update = torch.linalg.solve_triangular(lower_ * beta_, target, upper=False, unitriangular=True)  # U
             memories.append(memory)
             updates.append(update)
-            memory = torch.baddbmm(memory * shrink_, kept_, update)
+            memory = torch.baddbmm(memory, turned_, update) * last_
             fired = fired + writes.sum()
             state = self._advance(state, memory, surprise)
-        y = (grown * q) @ torch.stack(memories, 1) + ((q @ k.transpose(-1, -2)) * ratio) @ torch.stack(updates, 1)
-        return y.flatten(1, 2), replace(state, fired=fired)
+        y = q_up @ torch.stack(memories) + (q_up @ turned).tril() @ torch.stack(updates)
+        return y, replace(state, fired=fired)
+
+    def _absorb_one(
+        self, q: Tensor, k: Tensor, v: Tensor, beta: Tensor, keep: Tensor, state: DeltaState
+    ) -> tuple[Tensor, DeltaState]:
+        """The same for one byte, as the recurrence says it: all (N, 1, …)."""
+        k_up = k * keep
+        recalled = torch.bmm(k_up, state.memory)
+        surprise = self._surprise(k_up, v, recalled, keep, state.memory, state)
+        writes = surprise > state.threshold
+        update = (v - recalled) * (beta * writes[:, :, None])
+        memory = torch.baddbmm(state.memory * keep, k.transpose(1, 2), update)
+        state = replace(self._advance(state, memory, surprise), fired=writes.sum().to(q.dtype))
+        return torch.bmm(q, memory)[None], state
+
+    @staticmethod
+    @torch.no_grad()
+    def _surprise(k_up: Tensor, v: Tensor, recalled: Tensor, grown: Tensor, memory: Tensor, state: DeltaState) -> Tensor:
+        """How far the memory of the chunk's start is from v: (N, C). `recalled` is k_up from `memory`."""
+        guess = recalled if state.reference is memory else torch.bmm(k_up, state.reference)
+        return torch.linalg.vector_norm(v - guess / grown, dim=-1)
 
     def _advance(self, state: DeltaState, memory: Tensor, surprise: Tensor) -> DeltaState:
         """Give the state after bytes of this surprise (N, c); a finished chunk sets a new threshold and reference."""
-        errors = torch.cat((state.errors, surprise), 1)
+        errors = torch.cat((state.errors, surprise), 1) if state.errors.shape[1] else surprise
         if errors.shape[1] < self.chunk:
             return replace(state, memory=memory, errors=errors)
         threshold = self._next_threshold(state.threshold, errors)

@@ -13,12 +13,12 @@ import pandas as pd
 from lab import jobs
 from lab.config import ConfigError, flatten_config
 from lab.store import RunStore, query
+from lab.store.summary import SUMMARY
 from lab.ui.chart import live_chart
 from lab.ui.train import choices
 from lab.ui.words import duration, sentence
 from lab.views import METRICS, compare, config_diff
 
-SUMMARY = "SELECT run, status, model, preset, data, step, bpb, loss, tokens_s, elapsed_s, parameters FROM run_summary"
 MOST_COMPARED = 8
 REFRESH_S = 5.0
 

@@ -1,0 +1,115 @@
+"""python -m lab bench …: every figure of speed that the README quotes."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lab.config import ConfigError, build_config
+from lab.events import Step, to_record
+from lab.store import RunStore, publish, query
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def measure(what: str, *, data: str | None, minutes: float, seeds: int) -> dict[str, Any]:
+    """Run one bench. Raises ConfigError where it lacks what it needs."""
+    from lab.learning import bench
+
+    if what == "learn":
+        if not data or not Path(data).is_file():
+            raise ConfigError(f"bench learn must be given a text file; got {data!r}. Add --data PATH.", "data")
+        if minutes <= 0 or seeds < 1:
+            raise ConfigError(f"minutes and seeds must be above 0; got {minutes} and {seeds}. Try 3 and 1.", "minutes")
+        return bench.bench_learn(data, minutes, seeds)
+    benches: dict[str, Callable[[], dict[str, Any]]] = {
+        "train": bench.bench_train, "generate": bench.bench_generate, "store": bench_store, "page": bench_page,
+    }  # fmt: skip
+    return benches[what]()
+
+
+def bench_store(runs: int = 200, steps: int = 1000, rounds: int = 5) -> dict[str, Any]:
+    """Publishing many runs at once, publishing after one changed, and the Runs page's query; median seconds."""
+    from lab.store.summary import SUMMARY
+
+    with tempfile.TemporaryDirectory() as home:
+        store = RunStore(Path(home))
+        bands = [{"fast": True, "medium": i % 16 == 0, "deep": i % 64 == 0} for i in range(1, steps + 1)]
+        lines = [
+            json.dumps({"n": i, **to_record(Step(i, 1024 * i, 5 / i**0.2, 0.25, 0.003, 12345.6, i / 10, 0.5, 0.3, band))})
+            for i, band in enumerate(bands, 1)
+        ]
+        log = "\n".join([json.dumps({"n": 0, "kind": "started", "step": 0}), *lines]) + "\n"
+        for seed in range(runs):
+            run = store.create(build_config({"seed": seed}))
+            run.events.write_text(log)
+            store.update(run, status="finished", parameters=1)
+        seconds: dict[str, list[float]] = {"publish_all": [], "publish_one": [], "runs_query": []}
+        for _ in range(rounds):
+            seconds["publish_all"].append(_seconds(lambda: publish(store, whole=True)))
+            store.update(run, status="finished")
+            seconds["publish_one"].append(_seconds(lambda: publish(store)))
+            seconds["runs_query"].append(_seconds(lambda: query(SUMMARY, store=store)))
+    rows = [{"what": what, "seconds": statistics.median(times)} for what, times in seconds.items()]
+    return {"bench": "store", "runs": runs, "steps": steps, "rounds": rounds, "rows": rows}
+
+
+def _seconds(act: Callable[[], Any]) -> float:
+    begin = time.perf_counter()
+    act()
+    return time.perf_counter() - begin
+
+
+def bench_page(requests: int = 300) -> dict[str, Any]:
+    """How long the shell's own requests take while a run trains, from a process of its own."""
+    import httpx
+
+    with tempfile.TemporaryDirectory() as home:
+        environment = {**os.environ, "QOR_LAB_RUNS": home}
+        app = subprocess.Popen(
+            [sys.executable, "app.py", "--port", "0", "--no-browser"], cwd=ROOT, env=environment,
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            assert app.stdout is not None
+            url = next(line.split()[3] for line in app.stdout if line.startswith("QOR Lab is at"))
+            words = [sys.executable, "-m", "lab", "train", "--steps", "100000", "--detach"]
+            run = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+            events = Path(home) / run / "events.jsonl"
+            while not events.exists() or events.read_bytes().count(b"\n") < 20:
+                time.sleep(0.2)
+            rows = []
+            with httpx.Client(base_url=url) as client:
+                for path in ("/", "/config", "/lab/plotly.min.js", "/theme.css"):
+                    times = [1e3 * _seconds(lambda path=path: client.get(path)) for _ in range(requests // 4)]
+                    cuts = statistics.quantiles(times, n=20)
+                    rows.append({"request": path, "median_ms": statistics.median(times), "p95_ms": cuts[18], "max_ms": max(times)})
+            subprocess.run([sys.executable, "-m", "lab", "stop", run], cwd=ROOT, env=environment, capture_output=True, check=True)
+            while json.loads((Path(home) / run / "run.json").read_text())["status"] == "running":
+                time.sleep(0.2)
+        finally:
+            app.terminate()
+            app.wait()
+    return {"bench": "page", "requests": requests, "rows": rows}
+
+
+def render(result: dict[str, Any]) -> str:
+    """Give a bench's result as a Markdown table, as it stands in the README."""
+    rows = result["rows"]
+    names = list(rows[0])
+    head = ["| " + " | ".join(name.replace("_", " ") for name in names) + " |", "|" + " --- |" * len(names)]
+    return "\n".join(head + ["| " + " | ".join(_cell(row[name]) for name in names) + " |" for row in rows])
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
