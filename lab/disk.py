@@ -23,6 +23,21 @@ def write_durably(path: Path, content: bytes) -> None:
     sync_folder(path.parent)
 
 
+def reserve_room(path: Path, size_bytes: int) -> None:
+    """Take room on the disk for something that must be written even when the disk is full. Raises OSError."""
+    write_durably(path, b"\0" * size_bytes)
+
+
+def write_into_reserve(reserve: Path, path: Path, content: bytes) -> None:
+    """Replace `path` by `content` in the room that `reserve` holds, which needs no more; then there is no reserve."""
+    with reserve.open("r+b") as file:
+        file.write(content)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(reserve, path)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in `folder` durable, where the system lets a folder be synced."""
     if hasattr(os, "O_DIRECTORY"):

@@ -84,8 +84,7 @@ def refresh(store: RunStore, run: Run) -> Run:
     tail = log.read_bytes()[-TAIL_BYTES:].decode("utf-8", "replace") if log.exists() else ""
     message = "the worker process ended without a word: it was killed, or the machine went down. Resume the run."
     (run.folder / "stop").unlink(missing_ok=True)
-    (run.folder / "reserve").unlink(missing_ok=True)
-    return store.update(run, status="crashed", ended_at=now(), message=message, traceback=tail or None)
+    return store.close(run, status="crashed", ended_at=now(), message=message, traceback=tail or None)
 
 
 def refresh_all(store: RunStore) -> list[Run]:

@@ -20,7 +20,6 @@ from lab.store.publish import FRESH_S
 from lab.store.runs import now
 
 NICENESS = 10
-RESERVE_BYTES = 65536  # kept in every live run's folder, so that the last word fits on a full disk
 
 
 def work(store: RunStore, run: Run, *, resume: bool) -> int:
@@ -39,9 +38,8 @@ def _work(store: RunStore, run: Run, resume: bool) -> int:
     write_pid(run, os.getpid())
     ended = threading.Event()
     publisher = threading.Thread(target=_publish_while, args=(store, ended), daemon=True)
-    reserve = run.folder / "reserve"
     try:
-        reserve.write_bytes(b"\0" * RESERVE_BYTES)
+        store.reserve(run)
         publisher.start()
         run = store.update(run, status="running", started_at=run.record["started_at"] or now(), ended_at=None,
                            message=None, traceback=None)  # fmt: skip
@@ -52,9 +50,8 @@ def _work(store: RunStore, run: Run, resume: bool) -> int:
         print(outcome.get("traceback") or outcome["message"])
     finally:
         ended.set()
-        reserve.unlink(missing_ok=True)
     (run.folder / "stop").unlink(missing_ok=True)
-    store.update(run, ended_at=now(), **outcome)
+    store.close(run, ended_at=now(), **outcome)
     publisher.join()
     try:
         publish(store)

@@ -99,6 +99,8 @@ def convolve(padded: Tensor, taps: Tensor) -> Tensor:
     As a two-dimensional convolution with the width innermost in memory, in fp32, it is 3 times as fast on a CPU as
     `conv1d`, forward and backward.
     """
+    if padded.shape[1] == taps.shape[1]:  # one byte at a time
+        return (padded * taps.t()).sum(1, keepdim=True)
     with as_given(padded):
         image = padded.to(taps.dtype).transpose(1, 2).unsqueeze(2)  # (B, D, 1, T+K-1), the width innermost
         return F.conv2d(image, taps[:, None, None], groups=taps.shape[0]).squeeze(2).transpose(1, 2)

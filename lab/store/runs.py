@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from lab.config import ConfigError, RunConfig, build_config, flatten_config
-from lab.disk import write_durably
+from lab.disk import reserve_room, write_durably, write_into_reserve
 
 LIVE = ("starting", "running")
+RESERVE_BYTES = 65536
 
 
 def runs_home() -> Path:
@@ -124,10 +125,27 @@ class RunStore:
         return Run(run.id, run.folder, record)
 
 
+    def reserve(self, run: Run) -> None:
+        """Keep room in the run's folder, so that `close` works on a full disk. Raises OSError."""
+        reserve_room(run.folder / "reserve", RESERVE_BYTES)
+
+    def close(self, run: Run, **fields: Any) -> Run:
+        """Change run.json for the last time, in the reserved room where there is some."""
+        record, reserve = {**run.record, **fields}, run.folder / "reserve"
+        if not reserve.exists():
+            return self.update(run, **fields)
+        write_into_reserve(reserve, run.folder / "run.json", _as_json(record))
+        return Run(run.id, run.folder, record)
+
+
 def _is_run(folder: Path) -> bool:
     known = any((folder / name).exists() for name in ("run.json", "events.jsonl", "checkpoints"))
     return folder.is_dir() and known
 
 
 def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    write_durably(folder / "run.json", json.dumps(record, indent=1).encode())
+    write_durably(folder / "run.json", _as_json(record))
+
+
+def _as_json(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, indent=1).encode()

@@ -1,0 +1,247 @@
+"""Training: exact resuming, real periods, recovery from spikes and damage."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lab.config import ConfigError, QORConfig, RunConfig, TrainingConfig, build_config
+from lab.events import Checkpointed, Evaluated, Event, Finished, Notice, RolledBack, Sampled, Started, Step
+from lab.learning import UnstableError, load_trained, rate_at, train, write
+from lab.learning import trainer as trainer_module
+from lab.learning.optimiser import MultiRateOptimiser
+from lab.learning.surprise import RunningSurprise
+from lab.models import build
+from tests.conftest import tiny
+
+
+def finished_weights(config: RunConfig, folder: Path) -> dict[str, torch.Tensor]:
+    return dict(load_trained(config, folder)[0].state_dict())
+
+
+def run_until(config: RunConfig, folder: Path, step: int, *, resume: bool = False) -> None:
+    """Train and drop everything, without a goodbye, as soon as `step` is done."""
+    for event in train(config, folder, resume=resume):
+        if isinstance(event, Step) and event.step == step:
+            return
+
+
+@pytest.mark.parametrize("model", ["qor", "baseline"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_killed_and_resumed_run_ends_with_the_same_weights(model: str, precision: str, tmp_path: Path) -> None:
+    """Bit for bit, killed twice between checkpoints, with slow bands half-way through their periods."""
+    bands = {"cms_med_freq": 3, "cms_slow_freq": 7} if model == "qor" else {}
+    config = tiny(model=model, precision=precision, accumulate=2, **bands)
+    through = list(train(config, tmp_path / "through"))
+    run_until(config, tmp_path / "cut", 14)
+    run_until(config, tmp_path / "cut", 27, resume=True)
+    rest = list(train(config, tmp_path / "cut", resume=True))
+    assert isinstance(rest[0], Started) and rest[0].step == 20
+    assert isinstance(through[-1], Finished) and through[-1].status == "finished"
+    left, right = (finished_weights(config, tmp_path / name) for name in ("through", "cut"))
+    assert all(torch.equal(left[name], right[name]) for name in left)
+    losses = {e.step: (e.loss, e.surprise, e.grad_norm) for e in through if isinstance(e, Step)}
+    assert all(losses[e.step] == (e.loss, e.surprise, e.grad_norm) for e in rest if isinstance(e, Step))
+    assert [e.bpb for e in through if isinstance(e, Evaluated)][-1] == [e.bpb for e in rest if isinstance(e, Evaluated)][-1]
+    assert [e.text for e in through if isinstance(e, Sampled)][-1] == [e.text for e in rest if isinstance(e, Sampled)][-1]
+
+
+def test_a_stopped_run_saves_and_goes_on(tmp_path: Path) -> None:
+    """Stop is asked after every step; the run ends with a checkpoint of that very step."""
+    config, asked = tiny(), iter([False] * 13 + [True] * 100)
+    events = list(train(config, tmp_path, stop=lambda: next(asked)))
+    assert isinstance(events[-1], Finished) and events[-1].status == "stopped" and events[-1].step == 13
+    again = list(train(config, tmp_path, resume=True))
+    assert isinstance(again[0], Started) and again[0].step == 13 and again[-1].step == 40
+
+
+def test_slow_bands_do_not_move_between_their_periods(tmp_path: Path) -> None:
+    """Weights of the medium band change only at multiples of 4, of the deep band at multiples of 8."""
+    brain = build("qor", QORConfig(16, 1, 2, cms_med_freq=4, cms_slow_freq=8))
+    optimiser = MultiRateOptimiser(brain, weight_decay=0.1, clip=1.0, slow_lr_power=0.0)
+    moved: dict[str, list[int]] = {"fast": [], "medium": [], "deep": []}
+    tokens = torch.randint(0, 256, (4, 17), generator=torch.Generator().manual_seed(0))
+    for step in range(1, 17):
+        before = {band.name: [p.clone() for _, p in band.parameters] for band in brain.bands()}
+        loss = F.cross_entropy(brain(tokens[:, :-1])[0].flatten(0, 1), tokens[:, 1:].flatten())
+        loss.backward()
+        said, _ = optimiser.step(step, 0.01)
+        for band in brain.bands():
+            changed = any(not torch.equal(a, p) for a, (_, p) in zip(before[band.name], band.parameters, strict=True))
+            assert changed == said[band.name]
+            moved[band.name] += [step] if changed else []
+    assert moved == {"fast": list(range(1, 17)), "medium": [4, 8, 12, 16], "deep": [8, 16]}
+
+
+def test_a_band_moves_along_the_mean_of_its_gradients() -> None:
+    """A period of 4 on four batches equals one AdamW step on the four batches together."""
+
+    class OneBand(nn.Module):
+        def __init__(self, period: int) -> None:
+            super().__init__()
+            self.weight, self.period = nn.Parameter(torch.ones(3, 2)), period
+
+        def bands(self) -> list[Any]:
+            from lab.models import Band
+
+            return [Band("only", self.period, tuple(self.named_parameters()))]
+
+    data = torch.randn(4, 5, 3, generator=torch.Generator().manual_seed(0))
+    slow, plain = OneBand(4), OneBand(1)
+    optimiser = MultiRateOptimiser(slow, weight_decay=0.1, clip=1e9, slow_lr_power=0.0)  # type: ignore[arg-type]
+    for step in range(1, 5):
+        (data[step - 1] @ slow.weight).square().mean().backward()
+        optimiser.step(step, 0.01)
+    adam = torch.optim.AdamW(plain.parameters(), lr=0.01, betas=(0.9, 0.95), weight_decay=0.1)
+    (data.flatten(0, 1) @ plain.weight).square().mean().backward()
+    adam.step()
+    torch.testing.assert_close(slow.weight, plain.weight)
+
+
+def break_at(monkeypatch: pytest.MonkeyPatch, step: int, times: int) -> None:
+    """Spoil the weights, the first `times` times that training comes by `step`."""
+    original, broken = trainer_module._Training.learn, []
+
+    def learn(self: Any) -> Any:
+        if self.step == step and len(broken) < times:
+            broken.append(step)
+            with torch.no_grad():
+                self.brain.embedding.weight.mul_(-500)
+        return original(self)
+
+    monkeypatch.setattr(trainer_module._Training, "learn", learn)
+
+
+def test_a_jump_of_the_loss_goes_back_to_the_last_checkpoint_with_a_lower_rate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After step 24 the weights are spoilt once; training says so, returns to step 20 and ends well."""
+    break_at(monkeypatch, 24, 1)
+    events: list[Event] = list(train(tiny(), tmp_path))
+    back = [event for event in events if isinstance(event, RolledBack)]
+    assert [(e.from_step, e.to_step, e.lr_scale) for e in back] == [(24, 20, 0.5)]
+    after = [e for e in events[events.index(back[0]) :] if isinstance(e, Step)]
+    assert after[0].step == 21 and after[-1].step == 40 and after[-1].loss < 5
+    assert after[0].lr == pytest.approx(rate_at(tiny().training, 20 / 40) / 2)
+
+
+def test_a_jump_before_the_first_checkpoint_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to go back to but the start."""
+    break_at(monkeypatch, 5, 1)
+    events = list(train(tiny(), tmp_path))
+    assert [(e.from_step, e.to_step) for e in events if isinstance(e, RolledBack)] == [(5, 0)]
+    assert isinstance(events[-1], Finished) and events[-1].step == 40
+
+
+def test_training_that_keeps_jumping_ends_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rule, value, remedy, not an endless loop."""
+    break_at(monkeypatch, 24, 10**6)
+    with pytest.raises(UnstableError, match=r"training must be stable; the loss jumped 9 times.* Lower --lr, now 0.003"):
+        list(train(tiny(), tmp_path))
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
+    """The newest is cut short: the run says so and goes on from the previous one; with both cut, from the start."""
+    config = tiny()
+    run_until(config, tmp_path, 25)
+    newest = tmp_path / "checkpoints" / "000000020.safetensors"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    events = list(train(config, tmp_path, resume=True))
+    assert isinstance(events[0], Started) and events[0].step == 10
+    assert isinstance(events[1], Notice) and "000000020.safetensors is damaged" in events[1].text
+    for path in (tmp_path / "checkpoints").iterdir():
+        path.write_bytes(b"")
+    events = list(train(config, tmp_path, resume=True))
+    assert events[0].step == 0 and isinstance(events[-1], Finished) and events[-1].status == "finished"
+
+
+def test_only_two_checkpoints_are_kept(tmp_path: Path) -> None:
+    """The newest and the previous good one."""
+    list(train(tiny(), tmp_path))
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+@pytest.mark.parametrize("model", ["qor", "baseline"])
+def test_training_on_facts_teaches_facts(model: str, tmp_path: Path) -> None:
+    """150 steps bring the validation below half of the 8 bits of a guess, and events tell all that happened."""
+    config = tiny(model=model, width=32, steps=150, lr=0.01, eval_every=50)
+    events = list(train(config, tmp_path))
+    assert [e.bpb for e in events if isinstance(e, Evaluated)][-1] < 4
+    steps = [e for e in events if isinstance(e, Step)]
+    assert [e.step for e in steps] == list(range(1, 151)) and steps[-1].tokens == 150 * 4 * 32
+    assert all((e.fire_rate is not None) == (model == "qor") for e in steps)
+    assert {e.step for e in events if isinstance(e, Checkpointed)} == set(range(10, 151, 10))
+    brain, step = load_trained(config, tmp_path)
+    assert step == 150 and len("".join(write(brain, "The", length=20))) > 0
+
+
+def test_a_limit_in_minutes_ends_the_run(tmp_path: Path) -> None:
+    """Well before its steps do, and with its rate brought down."""
+    events = list(train(tiny(steps=10**6, minutes=0.02), tmp_path))
+    last = [e for e in events if isinstance(e, Step)][-1]
+    assert isinstance(events[-1], Finished) and events[-1].status == "finished" and last.step < 10**5
+    assert last.lr < 0.003 * 0.2
+
+
+def test_the_rate_rises_stays_and_falls() -> None:
+    """Linear up over the warm-up, level, linear down to 0 over the decay."""
+    config = TrainingConfig(lr=1.0, warmup_share=0.1, decay_share=0.5)
+    rates = [rate_at(config, progress) for progress in (0, 0.05, 0.1, 0.3, 0.5, 0.75, 1.0)]
+    assert rates == pytest.approx([0, 0.5, 1, 1, 1, 0.5, 0])
+
+
+def test_surprise_is_a_quarter_when_nothing_is_new_and_rises_when_something_is() -> None:
+    """A shift of the losses by 1 nat is all surprise; then it becomes normal."""
+    surprise, draws = RunningSurprise(), torch.Generator().manual_seed(0)
+    usual = [surprise.measure(torch.rand(2000, generator=draws)) for _ in range(30)]
+    assert usual[-1] == pytest.approx(0.25, abs=0.03)
+    assert surprise.measure(1 + torch.rand(2000, generator=draws)) == 1.0
+    later = [surprise.measure(1 + torch.rand(2000, generator=draws)) for _ in range(100)]
+    assert later[-1] == pytest.approx(0.25, abs=0.05)
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """With what there is."""
+    missing = "cuda" if not torch.cuda.is_available() else "mps"
+    with pytest.raises(ConfigError, match=f"got {missing}, there is"):
+        next(iter(train(tiny(device=missing), tmp_path)))
+
+
+def test_compiling_falls_back_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a compiler the run says so and trains all the same, with the same weights as without the option."""
+
+    def no_compiler(brain: Any) -> Any:
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    events = list(train(tiny(compile=True), tmp_path / "a"))
+    assert any(isinstance(e, Notice) and "no C++ compiler" in e.text for e in events)
+    list(train(tiny(), tmp_path / "b"))
+    left, right = finished_weights(tiny(), tmp_path / "a"), finished_weights(tiny(), tmp_path / "b")
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"steps": 0}, "steps must be at least 1; got 0"),
+        ({"steps": -5}, "steps must be at least 1; got -5"),
+        ({"lr": float("nan")}, "lr must be a number"),
+        ({"batch_size": "x"}, "batch_size must be a whole number"),
+        ({"warmup_share": 0.8, "decay_share": 0.8}, "must not sum to more than 1"),
+        ({"model": "baseline", "cms_med_freq": 4}, "cms_med_freq belongs to qor; got model baseline"),
+        ({"colour": 1}, "options must be known; got 'colour'"),
+        ({"precision": "int4"}, "precision must be one of auto, bf16, fp32"),
+    ],
+)
+def test_a_wrong_option_is_refused(options: dict[str, Any], message: str) -> None:
+    """Rule, value, remedy; and the error names the field."""
+    with pytest.raises(ConfigError, match=message) as caught:
+        build_config(options)
+    assert caught.value.field in options

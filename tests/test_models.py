@@ -1,0 +1,216 @@
+"""The contract, on every brain in MODELS, and the equations of the parts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lab.config import BRAINS, ConfigError
+from lab.models import MODELS, build, count_parameters
+from lab.models.blocks import ConvLinear, _SquaredReLU, rms_norm, scale_to
+from lab.models.checkpoint import load_brain, save_brain
+from lab.models.contract import Brain
+from lab.models.delta import DeltaState, SelfModifying
+from lab.models.sampling import stream_tokens
+
+SMALL: dict[str, Any] = {"width": 16, "layers": 2, "heads": 2}
+
+
+def grown(name: str, **options: Any) -> Brain:
+    """A small brain in fp64 whose every weight is at work (fresh ones start with zeros)."""
+    brain = build(name, BRAINS[name](**{**SMALL, **options})).double()
+    noise = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in brain.parameters():
+            parameter += 0.2 * torch.randn(parameter.shape, generator=noise, dtype=torch.float64)
+    return brain
+
+
+def some_tokens(rows: int = 3, length: int = 75) -> Tensor:
+    return torch.randint(0, 256, (rows, length), generator=torch.Generator().manual_seed(2))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_brain_never_sees_the_future(name: str) -> None:
+    """Changing byte t changes no logit before t, and does change the one at t."""
+    brain, tokens = grown(name), some_tokens()
+    before = brain(tokens)[0]
+    for t in (0, 1, 31, 32, 33, 74):
+        other = tokens.clone()
+        other[:, t] = (other[:, t] + 1) % 256
+        after = brain(other)[0]
+        assert torch.equal(before[:, :t], after[:, :t])
+        assert not torch.allclose(before[:, t], after[:, t])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_row_never_sees_another_row(name: str) -> None:
+    """A row's logits are the same alone, among others, and among other others."""
+    brain, tokens = grown(name), some_tokens()
+    together = brain(tokens)[0]
+    other = tokens.clone()
+    other[0] = 7
+    torch.testing.assert_close(brain(other)[0][1:], together[1:], rtol=0, atol=1e-12)
+    torch.testing.assert_close(brain(tokens[1:2])[0][0], together[1], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("cuts", [(1,) * 75, (40, 35), (32, 32, 11), (5, 1, 30, 1, 38)])
+def test_whole_equals_pieces_equals_byte_by_byte(name: str, cuts: tuple[int, ...]) -> None:
+    """The state carries everything."""
+    brain, tokens = grown(name), some_tokens()
+    pieces, state = [], None
+    for part in tokens.split(cuts, 1):
+        logits, state = brain(part, state)
+        pieces.append(logits)
+    torch.testing.assert_close(torch.cat(pieces, 1), brain(tokens)[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_state_can_be_gone_back_to(name: str) -> None:
+    """Thinking on from a kept state twice, differently, disturbs neither."""
+    brain, tokens = grown(name), some_tokens()
+    _, state = brain(tokens[:, :50])
+    first = brain(tokens[:, 50:], state)[0]
+    brain(tokens[:, :20], state)
+    torch.testing.assert_close(brain(tokens[:, 50:], state)[0], first, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_brain_learns_to_repeat_a_rhyme(name: str) -> None:
+    """Forty steps of AdamW on one sentence bring its loss from 5.5 nats below 0.5."""
+    brain = build(name, BRAINS[name](width=32, layers=1, heads=2))
+    tokens = torch.tensor([list(b"the cat sat on the mat, the cat sat on the mat.")])
+    adam = torch.optim.AdamW(brain.parameters(), lr=0.02)
+    for _ in range(40):
+        loss = F.cross_entropy(brain(tokens[:, :-1])[0].flatten(0, 1), tokens[:, 1:].flatten())
+        loss.backward()
+        adam.step()
+        adam.zero_grad()
+    assert float(loss.detach()) < 0.5
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_saved_brain_thinks_the_same(name: str, tmp_path: Any) -> None:
+    """Weights and config go through safetensors and JSON unchanged."""
+    brain, tokens = build(name, BRAINS[name](**SMALL), seed=3), some_tokens()
+    save_brain(tmp_path, name, brain)
+    found, loaded = load_brain(tmp_path)
+    assert found == name and loaded.config == brain.config
+    assert torch.equal(loaded(tokens)[0], brain(tokens)[0])
+
+
+def test_a_damaged_brain_is_refused_in_one_sentence(tmp_path: Any) -> None:
+    """A cut weights file and a missing one."""
+    save_brain(tmp_path, "baseline", build("baseline", BRAINS["baseline"](**SMALL)))
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(ConfigError, match="must be whole"):
+        load_brain(tmp_path)
+    weights.unlink()
+    with pytest.raises(ConfigError, match="lacks one"):
+        load_brain(tmp_path)
+
+
+def test_chunked_delta_rule_equals_the_recurrence() -> None:
+    """Outputs of the chunked form against a loop over the definition, gate included, to 1e-10 in fp64."""
+    torch.manual_seed(0)
+    layer = SelfModifying(16, 2, 1, write=0.5, keep=0.97, chunk=8, quantile=0.5).double()
+    B, T, H, d = 2, 37, 2, 8
+    q, k, v = (torch.randn(B, T, H, d, dtype=torch.float64) for _ in range(3))
+    q, k = q / q.norm(dim=-1, keepdim=True), k / k.norm(dim=-1, keepdim=True)
+    beta, log_keep = torch.rand(B, T, H, 1).double(), -0.3 * torch.rand(B, T, H, 1).double()
+    N = B * H
+    never = torch.full((N, 1), -1.0, dtype=torch.float64)
+    state = DeltaState(q.new_zeros(N, d, d), q.new_zeros(N, d, d), never, never[:, :0], None, never[0, 0])
+    fast, after = layer._scan((q, k, v, beta, log_keep), state)
+
+    memory, reference = torch.zeros(B, H, d, d).double(), torch.zeros(B, H, d, d).double()  # from values to keys: S
+    threshold, errors, fired = torch.full((B, H), -1.0).double(), [], 0
+    for t in range(T):
+        surprise = (v[:, t] - torch.einsum("bhvk,bhk->bhv", reference, k[:, t])).norm(dim=-1)
+        writes = (surprise > threshold).double()
+        fired += int(writes.sum())
+        b, a = (beta[:, t, :, 0] * writes)[..., None, None], log_keep[:, t, :, 0].exp()[..., None, None]
+        key, value = k[:, t][..., None, :], v[:, t][..., None]
+        memory = a * memory @ (torch.eye(d).double() - b * key.transpose(-1, -2) @ key) + b * value @ key
+        torch.testing.assert_close(fast[:, t], torch.einsum("bhvk,bhk->bhv", memory, q[:, t]), rtol=0, atol=1e-10)
+        errors.append(surprise)
+        if len(errors) == 8:
+            fresh = torch.stack(errors).sort(0).values[4]  # the quantile 0.5 of 8
+            threshold = torch.where(threshold < 0, fresh, threshold.lerp(fresh, 0.5))
+            errors, reference = [], memory
+    assert 0 < fired < N * T and float(after.fired) == pytest.approx(fired / (N * T))
+
+
+def test_a_higher_quantile_lets_fewer_bytes_write() -> None:
+    """The surprise gate is real: its setting moves the share of bytes that change the memory."""
+    rates = []
+    for quantile in (0.0, 0.5, 0.9):
+        brain = grown("qor", surprise_threshold=quantile)
+        rates.append(float(brain.fire_rate(brain(some_tokens(4, 512))[1])))
+    assert rates[0] == 1.0 and rates[0] > rates[1] > rates[2] > 0
+
+
+def test_hand_written_gradients_are_right() -> None:
+    """Norm, unit length and squared ReLU against finite differences."""
+    x = torch.randn(3, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(rms_norm, x)
+    assert torch.autograd.gradcheck(lambda y: scale_to(y, 1.0), x)
+    assert torch.autograd.gradcheck(_SquaredReLU.apply, x)
+
+
+def test_the_convolution_starts_as_the_identity() -> None:
+    """A fresh ConvLinear is its linear map alone."""
+    layer, x = ConvLinear(8, 4, 4), torch.randn(2, 9, 8)
+    torch.testing.assert_close(layer(x, None)[0], F.linear(x, layer.weight))
+
+
+def test_counting_without_weights_equals_counting_them() -> None:
+    """And the presets are the sizes that they say."""
+    for name in MODELS:
+        assert count_parameters(name, build(name).config) == build(name).count_parameters()
+    assert build("qor", "tiny").config.width == 128 and build("qor", "tiny").config.layers == 4
+
+
+def test_prompts_of_different_length_are_written_as_if_alone() -> None:
+    """Batched greedy writing equals writing each prompt by itself."""
+    brain = grown("qor")
+    prompts = [[1, 2, 3, 4, 5, 6, 7], [9, 8, 7], [5, 5, 5, 5, 5]]
+    longest, count = 7, 6
+
+    def written(group: list[list[int]]) -> list[list[int]]:
+        stream = stream_tokens(brain, group)
+        columns = [next(stream) for _ in range(longest - min(map(len, group)) + count)]
+        rows = [list(row) for row in zip(*columns, strict=True)]
+        skip = [len(prompt) - min(map(len, group)) for prompt in group]
+        return [row[s : s + count] for row, s in zip(rows, skip, strict=True)]
+
+    assert written(prompts) == [written([prompt])[0] for prompt in prompts]
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ("qor", {"width": 30, "heads": 4}, "divisible by heads; got 30 and 4. Try 3"),
+        ("qor", {"cms_med_freq": 64, "cms_slow_freq": 16}, r"bands must rise; got \(1, 64, 16\). Try \(1, 16, 64\)"),
+        ("qor", {"surprise_threshold": 2.0}, "surprise_threshold must be from 0"),
+        ("baseline", {"layers": 0}, "layers must be from 1"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_rule_value_and_remedy(model: str, options: Any, message: str) -> None:
+    """Each in one sentence."""
+    with pytest.raises(ConfigError, match=message):
+        BRAINS[model](**options)
+
+
+def test_an_unknown_model_or_preset_is_refused() -> None:
+    """With the names there are."""
+    with pytest.raises(ConfigError, match="one of qor, baseline"):
+        build("gpt5")
+    with pytest.raises(ConfigError, match="one of tiny, nano"):
+        build("qor", "huge")
