@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -47,16 +48,15 @@ def _work(store: RunStore, run: Run, resume: bool) -> int:
         outcome, code = {"status": status}, 0
     except Exception as error:  # whatever it is, the run must say it
         outcome, code = _explain(error, run)
-        print(outcome.get("traceback") or outcome["message"])
     finally:
         ended.set()
     (run.folder / "stop").unlink(missing_ok=True)
     store.close(run, ended_at=now(), **outcome)
     publisher.join()
-    try:
-        publish(store)
-    except Exception:  # the logs are whole; whoever reads next publishes them
-        traceback.print_exc()
+    with contextlib.suppress(OSError):  # on a full disk there is no room for worker.log either
+        if code:
+            print(outcome.get("traceback") or outcome["message"], flush=True)
+        _try_publish(store)
     return code
 
 
@@ -102,10 +102,16 @@ def _stop_signal(run: Run) -> Callable[[], bool]:
 
 def _publish_while(store: RunStore, ended: threading.Event) -> None:
     while not ended.wait(FRESH_S):
-        try:
-            publish(store, max_age_s=FRESH_S / 2)
-        except Exception:  # a page or a later turn will publish; training must not end over it
-            traceback.print_exc()
+        with contextlib.suppress(OSError):
+            _try_publish(store, FRESH_S / 2)
+
+
+def _try_publish(store: RunStore, max_age_s: float = 0.0) -> None:
+    """Publish; a failure is only noted, since the logs are whole and whoever reads next publishes them."""
+    try:
+        publish(store, max_age_s=max_age_s)
+    except Exception:
+        print(traceback.format_exc(), flush=True)
 
 
 def write_pid(run: Run, pid: int) -> None:
