@@ -130,11 +130,11 @@ def test_only_one_worker_works_on_a_run(store: RunStore) -> None:
 
 
 def test_a_full_disk_ends_a_run_with_a_sentence_and_it_goes_on_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a real file system of 6 MiB: the run fails cleanly, keeps its last checkpoint, and resumes once there is room."""
+    """On a real file system of 24 MiB: the run fails cleanly, keeps its last checkpoint, and resumes once there is room."""
     disk = tmp_path / "small"
     disk.mkdir()
     mounted = shutil.which("mount") and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(disk)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], capture_output=True, check=False
     ).returncode == 0  # fmt: skip
     if not mounted:
         pytest.skip("mounting a small file system needs rights that this user lacks")
