@@ -28,7 +28,11 @@ def stream_texts(dataset: str, subset: str | None, column: str) -> Callable[[int
         number, failures = start, 0
         while True:
             try:
-                for row in _open(dataset, subset).skip(number):
+                rows = _open(dataset, subset)
+            except Exception as error:  # `datasets` has tried several times by itself
+                raise ConfigError(_sentence(dataset, subset, error), "data") from error
+            try:
+                for row in rows.skip(number):
                     yield _text_of(row, column, dataset)
                     number, failures = number + 1, 0
                 return
@@ -36,9 +40,8 @@ def stream_texts(dataset: str, subset: str | None, column: str) -> Callable[[int
                 raise
             except Exception as error:  # what the network can raise is an open set; the last one is told
                 failures += 1
-                missing = _missing(error)
-                if missing or failures >= TRIES:
-                    raise ConfigError(_sentence(dataset, subset, missing, error), "data") from error
+                if failures >= TRIES:
+                    raise ConfigError(_sentence(dataset, subset, error), "data") from error
                 time.sleep(FIRST_WAIT_S * 2 ** (failures - 1))
 
     return texts
@@ -63,14 +66,9 @@ def _text_of(row: dict[str, Any], column: str, dataset: str) -> bytes:
     return text.encode("utf-8", errors="replace")
 
 
-def _missing(error: Exception) -> bool:
-    """Say whether trying again is pointless: there is no such data set, configuration or split."""
-    return isinstance(error, ValueError) or type(error).__name__ in {"DatasetNotFoundError", "DataFilesNotFoundError"}
-
-
-def _sentence(dataset: str, subset: str | None, missing: bool, error: Exception) -> str:
+def _sentence(dataset: str, subset: str | None, error: Exception) -> str:
     reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-    if missing:
+    if isinstance(error, ValueError) or type(error).__name__ in {"DatasetNotFoundError", "DataFilesNotFoundError"}:
         name = f"{dataset}:{subset}" if subset else dataset
         return f"hub:{name} must name a data set with a training split; the hub says: {reason}."
-    return f"the hub must be reachable to read {dataset}; it was not in {TRIES} tries: {reason}. Try again or use a file."
+    return f"the hub must be reachable to read {dataset}; it was not: {reason}. Try again or use a file."
