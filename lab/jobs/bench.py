@@ -80,7 +80,7 @@ def bench_page(requests: int = 300) -> dict[str, Any]:
         )  # fmt: skip
         try:
             assert app.stdout is not None
-            url = next(line.split()[3] for line in app.stdout if line.startswith("QOR Lab is at"))
+            url = next(line.split()[4] for line in app.stdout if line.startswith("QOR Lab is at"))
             words = [sys.executable, "-m", "lab", "train", "--steps", "100000", "--detach"]
             run = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout.strip()
             events = Path(home) / run / "events.jsonl"

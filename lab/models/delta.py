@@ -29,6 +29,7 @@ from torch.nn import functional as F
 from lab.models.blocks import ConvLinear, as_given, rms_norm, scale_to, zero_linear
 
 QUANTILE_SPEED = 0.5  # share of a chunk's own quantile in the running one
+GATE_SHAPE = (4.0, 2.0)  # at the start of training: how sharp the gate is, and how far open at the threshold
 STEEPEST = 60.0  # -log of how little of the memory a whole chunk may leave: e^60 is well inside fp32
 
 
@@ -58,6 +59,7 @@ class SelfModifying(nn.Module):
         bias[:heads] = math.log(write / (1 - write))
         bias[heads:] = math.log(math.expm1(-math.log(keep)))  # softplus of it is -log α
         self.gate_bias = nn.Parameter(bias)
+        self.gate_shape = nn.Parameter(torch.tensor(GATE_SHAPE)[:, None].repeat(1, heads))
         self.out = zero_linear(width, width)
 
     def forward(self, x: Tensor, state: DeltaState | None) -> tuple[Tensor, DeltaState]:
@@ -114,18 +116,19 @@ class SelfModifying(nn.Module):
         turned = k_down.transpose(2, 3)  # (n, N, d, C)
         lower = (k_up @ turned).unbind(0)  # the solver reads below the diagonal only
         memory, memories, updates, fired = state.memory, [], [], torch.zeros_like(state.fired)
+        openness = self._openness(q.shape[1], q.dtype)
         chunks = zip(*(t.unbind(0) for t in (k_up, v, beta, grown, turned, grown[:, :, -1:])), lower, strict=True)
         for k_, v_, beta_, grown_, turned_, last_, lower_ in chunks:
             recalled = torch.bmm(k_, memory)  # grown
             surprise = self._surprise(k_, v_, recalled, grown_, memory, state)
-            writes = surprise > state.threshold  # (N, C)
-            beta_ = beta_ * writes[:, :, None]
+            gate = self._gate(surprise, state.threshold, openness)  # (N, C)
+            beta_ = beta_ * gate[:, :, None]
             target = (v_ - recalled) * beta_
             update = torch.linalg.solve_triangular(lower_ * beta_, target, upper=False, unitriangular=True)  # U
             memories.append(memory)
             updates.append(update)
             memory = torch.baddbmm(memory, turned_, update) * last_
-            fired = fired + writes.sum()
+            fired = fired + gate.detach().sum()
             state = self._advance(state, memory, surprise)
         y = q_up @ torch.stack(memories) + (q_up @ turned).tril() @ torch.stack(updates)
         return y, replace(state, fired=fired)
@@ -137,11 +140,22 @@ class SelfModifying(nn.Module):
         k_up = k * keep
         recalled = torch.bmm(k_up, state.memory)
         surprise = self._surprise(k_up, v, recalled, keep, state.memory, state)
-        writes = surprise > state.threshold
-        update = (v - recalled) * (beta * writes[:, :, None])
+        gate = self._gate(surprise, state.threshold, self._openness(k.shape[0], k.dtype))
+        update = (v - recalled) * (beta * gate[:, :, None])
         memory = torch.baddbmm(state.memory * keep, k.transpose(1, 2), update)
-        state = replace(self._advance(state, memory, surprise), fired=writes.sum().to(q.dtype))
+        state = replace(self._advance(state, memory, surprise), fired=gate.detach().sum())
         return torch.bmm(q, memory)[None], state
+
+    def _openness(self, rows: int, kind: torch.dtype) -> Tensor:
+        """The learnt shape of each row's gate, (2, N, 1): how sharp it is, and how far open at the threshold."""
+        return self.gate_shape.to(kind).repeat(1, rows // self.heads)[:, :, None]
+
+    def _gate(self, surprise: Tensor, threshold: Tensor, openness: Tensor) -> Tensor:
+        """How much of each byte's change is written, (N, C) from 0 to 1; all of it before there is a threshold."""
+        if self.quantile == 0:
+            return torch.ones_like(surprise)
+        gate = (openness[0] * (surprise / threshold - 1) + openness[1]).sigmoid()
+        return torch.where(threshold < 0, 1.0, gate)
 
     @staticmethod
     @torch.no_grad()

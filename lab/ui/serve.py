@@ -33,7 +33,7 @@ def serve(argv: Sequence[str] | None = None) -> int:
     from lab.ui.shell import create_app
 
     url = f"http://{HOST}:{listener.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(create_app(), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(create_app(), log_level="warning", timeout_graceful_shutdown=2))
     screen = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     if screen and not arguments.no_browser:
         threading.Timer(1.0, webbrowser.open, [url]).start()

@@ -1,0 +1,208 @@
+"""The page in a real Chromium, as a person uses it. Where no Chromium is installed this is skipped; in CI it fails.
+
+Every test fails if the browser asks anybody but 127.0.0.1 for anything.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.store import RunStore
+from tests.conftest import wait_until
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+if CHROMIUM is None and os.environ.get("CI"):
+    raise RuntimeError("CI must have a browser; there is no chromium. Install Debian's chromium.")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("browser") / "runs"
+
+
+@pytest.fixture(scope="module")
+def address(home: Path) -> Iterator[str]:
+    """The app as a user starts it."""
+    words = [sys.executable, "app.py", "--port", "0", "--no-browser"]
+    environment = {**os.environ, "QOR_LAB_RUNS": str(home)}
+    with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as app:
+        assert app.stdout is not None
+        yield next(line.split()[4] for line in app.stdout if line.startswith("QOR Lab is at"))
+        app.terminate()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield started
+        started.close()
+
+
+class Visit:
+    """One tab, with a note of every foreign request and every script error."""
+
+    def __init__(self, browser: Any, address: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+        self.page = browser.new_page(viewport={"width": width, "height": height})
+        self.page.set_default_timeout(60_000)
+        self.foreign: list[str] = []
+        self.errors: list[str] = []
+        self.page.on("request", self._note)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.goto(address + ("/?__theme=dark" if dark else "/"))
+        self.page.wait_for_selector("#train-start")
+        self.page.wait_for_function("document.querySelector('#train-size').innerText.includes('weights')")
+
+    def _note(self, request: Any) -> None:
+        if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
+            self.foreign.append(request.url)
+
+    def set(self, option: str, value: object) -> None:
+        box = self.page.locator(f"#option-{option} input, #option-{option} textarea").first
+        box.fill(str(value))
+        box.press("Tab")
+
+    def text(self, selector: str) -> str:
+        return str(self.page.inner_text(selector))
+
+    def wait(self, selector: str, part: str) -> None:
+        self.page.wait_for_function(
+            "([selector, part]) => (document.querySelector(selector)?.innerText ?? '').includes(part)", arg=[selector, part]
+        )
+
+    def leave(self) -> None:
+        self.page.close()
+        assert self.foreign == [] and self.errors == []
+
+
+def newest(home: Path) -> Any:
+    return RunStore(home).list()[0]
+
+
+def test_train_watch_leave_return_stop_resume(browser: Any, address: str, home: Path) -> None:
+    """Start QOR, see it learn live, close the tab, come back, stop, resume; the charts' DOM is never rebuilt."""
+    visit = Visit(browser, address)
+    assert "Nothing has been trained yet" in visit.text("#train-card")
+    visit.set("data", "facts:states")
+    visit.set("steps", 4000)
+    visit.page.click("text=Brain: every setting of qor")
+    visit.set("qor-width", 32)
+    visit.set("qor-layers", 1)
+    visit.set("qor-heads", 2)
+    visit.wait("#train-command", "--steps 4000")
+    visit.wait("#train-command", "--width 32")
+    visit.page.click("#train-start")
+    visit.wait("#train-card", "running")
+    points = "document.querySelector('#chart-loss .lab-chart-box').data?.[0]?.x.length ?? 0"
+    visit.page.wait_for_function(points + " > 5")
+    visit.page.evaluate("document.querySelector('#chart-loss .lab-chart-box .main-svg').dataset.kept = 'yes'")
+    seen = visit.page.evaluate("document.querySelector('#chart-loss .lab-chart-box').data[0].x.at(-1)")
+    visit.page.wait_for_function(f"document.querySelector('#chart-loss .lab-chart-box').data[0].x.at(-1) > {seen}")
+    assert visit.page.evaluate("document.querySelector('#chart-loss .lab-chart-box .main-svg').dataset.kept") == "yes"
+    for chart in ("bands", "surprise", "fire_rate", "lr", "tokens_s"):
+        visit.page.wait_for_function(f"document.querySelector('#chart-{chart} .lab-chart-box').data?.length > 0")
+    visit.wait("#train-card", "left")
+    visit.leave()
+
+    run = newest(home)
+    assert run.live
+    back = Visit(browser, address)
+    back.wait("#train-card", run.id)
+    back.wait("#train-samples", "step")
+    back.page.click("#train-stop")
+    back.wait("#train-card", "stopped")
+    assert newest(home).status == "stopped"
+    back.page.click("#train-resume")
+    wait_until(lambda: newest(home).status == "running")
+    back.wait("#train-card", "running")
+    back.page.click("#train-stop")
+    back.wait("#train-card", "stopped")
+    back.leave()
+
+
+def test_a_mistake_stands_next_to_its_field(browser: Any, address: str, home: Path) -> None:
+    """The rule, the value and the remedy; Start waits until it is mended. All by keyboard."""
+    before = len(RunStore(home).list())
+    visit = Visit(browser, address)
+    visit.page.click("text=Brain: every setting of qor")
+    visit.set("qor-heads", 3)
+    visit.wait("#option-qor-heads", "width must be divisible by heads; got 128 and 3. Try 2 heads.")
+    assert visit.page.is_disabled("#train-start")
+    visit.set("qor-heads", 4)
+    visit.page.wait_for_function("!document.querySelector('#option-qor-heads').innerText.includes('must')")
+    visit.set("data", "nowhere.txt")
+    visit.page.focus("#train-preview")
+    visit.page.keyboard.press("Enter")
+    visit.wait("#train-message", "data must name a file that exists")
+    visit.set("data", "facts:states")
+    visit.page.focus("#train-preview")
+    visit.page.keyboard.press("Enter")
+    visit.wait("#train-preview-text", "Montgomery")
+    visit.leave()
+    assert len(RunStore(home).list()) == before
+
+
+def test_an_uploaded_file_is_trained_on(browser: Any, address: str, home: Path, tmp_path: Path) -> None:
+    """The baseline, by the preset and the radio buttons, on a file of one's own."""
+    book = tmp_path / "book.txt"
+    book.write_text("\n\n".join(f"Chapter {i}. It was a dark and stormy night." for i in range(300)))
+    visit = Visit(browser, address)
+    visit.page.check("#option-model input[value=baseline]")
+    visit.page.set_input_files("#train-upload input[type=file]", str(book))
+    visit.wait("#train-command", "book.txt")
+    visit.set("steps", 30)
+    visit.wait("#train-command", "--steps 30")
+    visit.page.click("#train-start")
+    visit.wait("#train-card", "finished")
+    visit.leave()
+    run = newest(home)
+    assert run.status == "finished" and run.record["model"] == "baseline" and "book.txt" in run.record["config"]["data"]
+
+
+def test_runs_are_compared_and_exported(browser: Any, address: str, home: Path) -> None:
+    """Two curves over each other, the options in which they differ, other axes, CSV and Parquet."""
+    visit = Visit(browser, address)
+    visit.page.click("role=tab[name=Runs]")
+    visit.wait("#runs-table", newest(home).id)
+    visit.page.wait_for_function("document.querySelector('#runs-chart .lab-chart-box').data?.length === 2")
+    visit.wait("#runs-diff", "steps")
+    visit.page.check("#runs-axis input[value=tokens]")
+    visit.page.wait_for_function("document.querySelector('#runs-chart .lab-chart-box').layout.xaxis.title.text === 'tokens read'")
+    for kind in ("csv", "parquet"):
+        visit.page.click(f"#runs-{kind}")
+        visit.wait("#runs-note", f"--format {kind}")
+        visit.wait("#runs-file", f"runs-{kind}.zip")
+    visit.leave()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_nothing_is_wider_than_the_page(browser: Any, address: str, width: int, dark: bool) -> None:
+    """No sideways scrolling on a phone or a laptop, light or dark, on either tab."""
+    visit = Visit(browser, address, width=width, dark=dark)
+    for tab in ("Train", "Runs"):
+        visit.page.click(f"role=tab[name={tab}]")
+        visit.page.wait_for_timeout(1500)
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+        folder = os.environ.get("QOR_LAB_SCREENSHOTS")
+        if folder:
+            shade = "dark" if dark else "light"
+            visit.page.screenshot(path=f"{folder}/{tab.lower()}-{width}-{shade}.png", full_page=True)
+    visit.leave()
