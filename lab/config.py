@@ -85,7 +85,7 @@ class QORConfig:
         4, "Bytes that the causal convolutions see; 1 is no convolution.", minimum=1, maximum=16
     )
     self_mod_lr: float = option(
-        0.5, "How strongly a surprising byte rewrites the live memory, at the start of training.",
+        0.9, "How strongly a surprising byte rewrites the live memory, at the start of training.",
         minimum=0.001, maximum=0.999,
     )
     self_mod_decay: float = option(
@@ -96,7 +96,7 @@ class QORConfig:
         32, "Bytes that the live memory takes in at once before it measures surprise anew.", minimum=1, maximum=256
     )
     surprise_threshold: float = option(
-        0.5, "Quantile of surprise above which a byte changes the live memory; 0 lets every byte change it.",
+        0.5, "Quantile of surprise below which the live memory shuts itself to a byte, softly; 0 never shuts it.",
         minimum=0.0, maximum=0.99,
     )
     cms_med_freq: int = option(16, "The medium band learns once in this many training steps.", minimum=1)

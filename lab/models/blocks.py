@@ -157,8 +157,8 @@ class Attention(nn.Module):
         B, T, D = x.shape
         start = state.cache.length if state else 0
         qkv, inputs = self.qkv(x, state.inputs if state else None)
-        q, k, v = qkv.view(B, T, 3 * self.heads, D // self.heads).split(self.heads, 2)  # each (B, T, H, d)
-        qk = rotate(rms_norm(torch.cat((q, k), 2).to(torch.promote_types(x.dtype, torch.float32))), start)
+        qk, v = qkv.view(B, T, 3 * self.heads, D // self.heads).split((2 * self.heads, self.heads), 2)
+        qk = rotate(rms_norm(qk.to(torch.promote_types(x.dtype, torch.float32))), start)  # (B, T, 2H, d)
         q, k = (part.transpose(1, 2) for part in qk.chunk(2, 2))
         # a CPU's bf16 attention is 4 times slower backward than its fp32 one
         kind = qk.dtype if x.device.type == "cpu" else x.dtype

@@ -4,9 +4,10 @@ Sources: delta rule, Schlag et al. 2021 and Yang et al. 2024; gate, Yang et al. 
     S_t = α_t S_{t-1} (I - β_t k_t k_tᵀ) + β_t v_t k_tᵀ,      o_t = S_t q_t
 The state S (d×d a head) belongs to one row, lives in `state` and so adapts while the brain thinks, training or not.
 
-The surprise of a byte is the memory's own error ‖v_t - S k_t‖ against the state at the start of its chunk. Only a
-byte above the running quantile of surprise may write (β_t is 0 below it). Both are known before the byte is used,
-and the place inside the chunk is part of the state, so feeding bytes whole, in pieces or one by one is the same.
+The surprise of a byte is the memory's own error e_t = ‖v_t - S k_t‖ against the state at the start of its chunk. With
+τ the running quantile of surprise, β_t is multiplied by the gate σ(a (e_t / τ - 1) + b); a and b are learnt a head and
+start mostly open. A gate that shuts at τ cost 0.1 bits per byte (notebooks/LOG.md). Both e and τ are known before the
+byte is used, and the place inside the chunk is part of the state, so whole, in pieces or one by one is the same.
 
 A chunk of C bytes is taken in at once. With g = cumsum log α inside the chunk, K̃ = e^g ⊙ K, K̂ = e^-g ⊙ K, Q̃ = e^g ⊙ Q:
     U = (I + tril(diag(β) K̃ K̂ᵀ, -1))⁻¹ diag(β) (V - K̃ S),
@@ -30,6 +31,7 @@ from lab.models.blocks import ConvLinear, as_given, rms_norm, scale_to, zero_lin
 
 QUANTILE_SPEED = 0.5  # share of a chunk's own quantile in the running one
 GATE_SHAPE = (4.0, 2.0)  # at the start of training: how sharp the gate is, and how far open at the threshold
+NO_THRESHOLD = 1e-6  # before the first chunk has ended: every byte surprises
 STEEPEST = 60.0  # -log of how little of the memory a whole chunk may leave: e^60 is well inside fp32
 
 
@@ -39,10 +41,10 @@ class DeltaState:
 
     memory: Tensor  # (N, d, d) from keys to values, now
     reference: Tensor  # (N, d, d) the same at the start of the chunk: surprise is measured against it
-    threshold: Tensor  # (N, 1) running quantile of surprise; below 0 before the first chunk has ended
+    threshold: Tensor  # (N, 1) running quantile of surprise
     errors: Tensor  # (N, c) surprise of the c bytes of the unfinished chunk
     inputs: Tensor | None  # the last inputs of the convolution
-    fired: Tensor  # () share of the bytes of the last call that wrote
+    fired: Tensor  # () mean opening of the gate over the bytes of the last call
 
 
 class SelfModifying(nn.Module):
@@ -74,8 +76,8 @@ class SelfModifying(nn.Module):
         log_keep = -F.softplus(fall).clamp(max=STEEPEST / self.chunk)
         if state is None:
             N, d = B * self.heads, q.shape[-1]
-            blank, never = q.new_zeros(N, d, d), q.new_full((N, 1), -1.0)
-            state = DeltaState(blank, blank, never, never[:, :0], None, never[0, 0])
+            blank, low = q.new_zeros(N, d, d), q.new_full((N, 1), NO_THRESHOLD)
+            state = DeltaState(blank, blank, low, low[:, :0], None, low[0, 0])
         with as_given(x):
             y, state = self._scan((q, k, v[:, :, 0], beta.sigmoid(), log_keep), state)
         return F.linear(rms_norm(y).flatten(2).to(x.dtype), self.out), replace(state, inputs=inputs)
@@ -116,12 +118,12 @@ class SelfModifying(nn.Module):
         turned = k_down.transpose(2, 3)  # (n, N, d, C)
         lower = (k_up @ turned).unbind(0)  # the solver reads below the diagonal only
         memory, memories, updates, fired = state.memory, [], [], torch.zeros_like(state.fired)
-        openness = self._openness(q.shape[1], q.dtype)
+        shape = self._gate_shape(q.shape[1], q.dtype)
         chunks = zip(*(t.unbind(0) for t in (k_up, v, beta, grown, turned, grown[:, :, -1:])), lower, strict=True)
         for k_, v_, beta_, grown_, turned_, last_, lower_ in chunks:
             recalled = torch.bmm(k_, memory)  # grown
-            surprise = self._surprise(k_, v_, recalled, grown_, memory, state)
-            gate = self._gate(surprise, state.threshold, openness)  # (N, C)
+            surprise = self._surprise(k_, v_, recalled, grown_, memory, state)  # (N, C)
+            gate = self._gate(surprise, state.threshold, shape)  # (N, C)
             beta_ = beta_ * gate[:, :, None]
             target = (v_ - recalled) * beta_
             update = torch.linalg.solve_triangular(lower_ * beta_, target, upper=False, unitriangular=True)  # U
@@ -140,22 +142,23 @@ class SelfModifying(nn.Module):
         k_up = k * keep
         recalled = torch.bmm(k_up, state.memory)
         surprise = self._surprise(k_up, v, recalled, keep, state.memory, state)
-        gate = self._gate(surprise, state.threshold, self._openness(k.shape[0], k.dtype))
+        gate = self._gate(surprise, state.threshold, self._gate_shape(k.shape[0], k.dtype))
         update = (v - recalled) * (beta * gate[:, :, None])
         memory = torch.baddbmm(state.memory * keep, k.transpose(1, 2), update)
         state = replace(self._advance(state, memory, surprise), fired=gate.detach().sum())
         return torch.bmm(q, memory)[None], state
 
-    def _openness(self, rows: int, kind: torch.dtype) -> Tensor:
+    def _gate_shape(self, rows: int, kind: torch.dtype) -> Tensor:
         """The learnt shape of each row's gate, (2, N, 1): how sharp it is, and how far open at the threshold."""
         return self.gate_shape.to(kind).repeat(1, rows // self.heads)[:, :, None]
 
-    def _gate(self, surprise: Tensor, threshold: Tensor, openness: Tensor) -> Tensor:
-        """How much of each byte's change is written, (N, C) from 0 to 1; all of it before there is a threshold."""
+    def _gate(self, surprise: Tensor, threshold: Tensor, shape: Tensor) -> Tensor:
+        """How much of each byte's change is written, (N, C) from 0 to 1."""
         if self.quantile == 0:
             return torch.ones_like(surprise)
-        gate = (openness[0] * (surprise / threshold - 1) + openness[1]).sigmoid()
-        return torch.where(threshold < 0, 1.0, gate)
+        with torch.no_grad():
+            excess = surprise / threshold - 1
+        return torch.addcmul(shape[1], shape[0], excess).sigmoid()
 
     @staticmethod
     @torch.no_grad()
@@ -172,10 +175,9 @@ class SelfModifying(nn.Module):
         threshold = self._next_threshold(state.threshold, errors)
         return replace(state, memory=memory, reference=memory, threshold=threshold, errors=errors[:, :0])
 
+    @torch.no_grad()
     def _next_threshold(self, threshold: Tensor, errors: Tensor) -> Tensor:
         """Move the running quantile (N, 1) toward that of the finished chunk's errors (N, C)."""
-        if self.quantile == 0:
-            return threshold
         rank = min(self.chunk, 1 + int(self.quantile * self.chunk))
-        fresh = errors.kthvalue(rank, dim=1, keepdim=True).values
-        return torch.where(threshold < 0, fresh, threshold.lerp(fresh, QUANTILE_SPEED))
+        fresh = errors.kthvalue(rank, dim=1, keepdim=True).values.clamp_min(NO_THRESHOLD)
+        return torch.where(threshold == NO_THRESHOLD, fresh, threshold.lerp(fresh, QUANTILE_SPEED))
