@@ -66,10 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--length", type=int, default=200, help="Most bytes to write.")
     generate.add_argument("--temperature", type=float, help="0 takes the likeliest byte (default 0.8; with --ask 0).")
     generate.add_argument("--seed", type=int, default=0, help="Seed of the draws.")
-    export = command("export", _export, "Write a run's tables and brain to a folder.")
-    export.add_argument("--to", help="Folder; by default RUN/export.")
-    export.add_argument("--format", default="csv", help="csv or parquet.")
-    for sub in (resume, stop, show, generate, export):
+    export = command("export", _export, "Write the tables and the brain of one or more runs to a folder.")
+    export.add_argument("runs", metavar="RUN", nargs="+", help="Runs, named as for show.")
+    export.add_argument("--to", help="Folder; by default export/ in the first run's folder.")
+    export.add_argument("--format", default="csv", help="csv or parquet. Default csv.")
+    export.add_argument("--no-brain", action="store_true", help="Only the tables.")
+    for sub in (resume, stop, show, generate):
         sub.add_argument("run", metavar="RUN", help='A run\'s name, a part that begins or ends only one, or "last".')
     preview = command("preview", _preview, "Show the first documents of some data.")
     for spec in fields(SECTIONS["data"]):
@@ -79,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--data", help="learn: the text file to learn from.")
     bench.add_argument("--minutes", type=float, default=3.0, help="learn: minutes for each brain.")
     bench.add_argument("--seeds", type=int, default=1, help="learn: seeds for each brain.")
+    bench.add_argument("--readme", action="store_true", help="Also put the table into README.md.")
     command("rebuild-db", _rebuild, "Make lab.duckdb anew from the runs' logs.")
     worker = commands.add_parser("worker")
     worker.add_argument("run")
@@ -90,11 +93,12 @@ def _parser() -> argparse.ArgumentParser:
 def add_option_flags(parser: argparse.ArgumentParser) -> None:
     """Add a flag for every field of every config; one that only some models have says so."""
     owners: dict[str, list[str]] = {}
-    for name, kind in BRAINS.items():
-        for spec in fields(kind):
+    for name, brain in BRAINS.items():
+        for spec in fields(brain):
             owners.setdefault(spec.name, []).append(name)
     done: set[str] = set()
-    for kind in (RunConfig, *SECTIONS.values(), *BRAINS.values()):
+    kinds: tuple[type[Any], ...] = (RunConfig, *SECTIONS.values(), *BRAINS.values())
+    for kind in kinds:
         hints = get_type_hints(kind)
         for spec in fields(kind):
             if "help" not in spec.metadata or spec.name in done:
@@ -301,16 +305,18 @@ def _export(arguments: argparse.Namespace) -> int:
     from lab import jobs
 
     store = RunStore()
-    run = jobs.refresh(store, store.get(arguments.run))
-    folder = Path(arguments.to) if arguments.to else run.folder / "export"
+    runs = [jobs.refresh(store, store.get(name)) for name in arguments.runs]
+    folder = Path(arguments.to) if arguments.to else runs[0].folder / "export"
     publish(store)
-    paths = jobs.export_tables(store, [run], folder, arguments.format)
-    try:
-        paths += jobs.export_brain(run, folder / "brain")
-    except ConfigError as error:
-        print(f"no brain: {error}", file=sys.stderr)
+    paths = jobs.export_tables(store, runs, folder, arguments.format)
+    for run in [] if arguments.no_brain else runs:
+        try:
+            paths += jobs.export_brain(run, folder / "brain" if len(runs) == 1 else folder / "brain" / run.id)
+        except ConfigError as error:
+            print(f"no brain: {error}", file=sys.stderr)
     names = [str(path) for path in paths]
-    print(json.dumps({"run": run.id, "files": names}) if arguments.json else "\n".join(names))
+    told = {"runs": [run.id for run in runs], "files": names}
+    print(json.dumps(told) if arguments.json else "\n".join(names))
     return 0
 
 
@@ -331,6 +337,8 @@ def _bench(arguments: argparse.Namespace) -> int:
 
     result = bench.measure(arguments.what, data=arguments.data, minutes=arguments.minutes, seeds=arguments.seeds)
     print(json.dumps(result) if arguments.json else bench.render(result))
+    if arguments.readme:
+        bench.write_readme(result)
     return 0
 
 

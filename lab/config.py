@@ -81,23 +81,27 @@ class QORConfig:
     mlp_ratio: float = option(
         2.0, "Hidden width of each of the three CMS memories, as a multiple of the width.", minimum=0.1, maximum=64
     )
-    conv_kernel: int = option(
-        4, "Bytes that the causal convolutions see; 1 is no convolution.", minimum=1, maximum=16
-    )
+    conv_kernel: int = option(4, "Bytes that the causal convolutions see; 1 is no convolution.", minimum=1, maximum=16)
     self_mod_lr: float = option(
-        0.9, "How strongly a surprising byte rewrites the live memory, at the start of training.",
-        minimum=0.001, maximum=0.999,
+        0.9,
+        "How strongly a surprising byte rewrites the live memory, at the start of training.",
+        minimum=0.001,
+        maximum=0.999,
     )
     self_mod_decay: float = option(
-        0.995, "How much of the live memory is kept from byte to byte, at the start of training.",
-        minimum=0.5, maximum=0.99999,
+        0.995,
+        "How much of the live memory is kept from byte to byte, at the start of training.",
+        minimum=0.5,
+        maximum=0.99999,
     )
     self_mod_chunk: int = option(
         32, "Bytes that the live memory takes in at once before it measures surprise anew.", minimum=1, maximum=256
     )
     surprise_threshold: float = option(
-        0.5, "Quantile of surprise below which the live memory shuts itself to a byte, softly; 0 never shuts it.",
-        minimum=0.0, maximum=0.99,
+        0.5,
+        "Quantile of surprise below which the live memory shuts itself to a byte, softly; 0 never shuts it.",
+        minimum=0.0,
+        maximum=0.99,
     )
     cms_med_freq: int = option(16, "The medium band learns once in this many training steps.", minimum=1)
     cms_slow_freq: int = option(64, "The deep band learns once in this many training steps.", minimum=1)
@@ -197,8 +201,9 @@ class RunConfig:
     """One run: a brain, what it reads and how it learns."""
 
     model: str = option("qor", "Which brain to train.", choices=tuple(BRAINS), advanced=False)
-    preset: str = option("tiny", "Size of the brain; each of its settings can still be changed.",
-                         choices=tuple(PRESETS), advanced=False)
+    preset: str = option(
+        "tiny", "Size of the brain; each of its settings can still be changed.", choices=tuple(PRESETS), advanced=False
+    )
     brain: BrainConfig = field(default_factory=QORConfig)
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -12,7 +12,9 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 NAME, SHA, ROWS = "someone/mini", "0" * 40, 3000
-FILE = "".join(json.dumps({"text": f"document {i} " + "word " * (i % 40), "id": i}) + "\n" for i in range(ROWS)).encode()
+FILE = "".join(
+    json.dumps({"text": f"document {i} " + "word " * (i % 40), "id": i}) + "\n" for i in range(ROWS)
+).encode()
 README = b"---\nlicense: mit\n---\n"
 
 
@@ -30,7 +32,9 @@ class Hub(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if path == f"/api/datasets/{NAME}" or path.startswith(f"/api/datasets/{NAME}/revision/"):
             files = [{"rfilename": "README.md"}, {"rfilename": "train.jsonl"}]
-            self.send(200, json.dumps({"id": NAME, "sha": SHA, "siblings": files, "private": False, "tags": []}).encode())
+            self.send(
+                200, json.dumps({"id": NAME, "sha": SHA, "siblings": files, "private": False, "tags": []}).encode()
+            )
         elif path.startswith(f"/api/datasets/{NAME}/tree/{SHA}"):
             inside = path.rstrip("/").endswith(SHA)
             listing = [

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("browser") / "runs"
 
 
-@pytest.fixture(scope="module")
-def address(home: Path) -> Iterator[str]:
-    """The app as a user starts it."""
+@contextmanager
+def app(home: Path) -> Iterator[tuple[Any, str]]:
+    """The app as a user starts it: its process and its address."""
     words = [sys.executable, "app.py", "--port", "0", "--no-browser"]
     environment = {**os.environ, "QOR_LAB_RUNS": str(home)}
-    with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as app:
-        assert app.stdout is not None
-        yield next(line.split()[4] for line in app.stdout if line.startswith("QOR Lab is at"))
-        app.terminate()
+    with subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process, next(line.split()[4] for line in process.stdout if line.startswith("QOR Lab is at"))
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def address(home: Path) -> Iterator[str]:
+    with app(home) as (_, found):
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +91,8 @@ class Visit:
 
     def wait(self, selector: str, part: str) -> None:
         self.page.wait_for_function(
-            "([selector, part]) => (document.querySelector(selector)?.innerText ?? '').includes(part)", arg=[selector, part]
+            "([selector, part]) => (document.querySelector(selector)?.innerText ?? '').includes(part)",
+            arg=[selector, part],
         )
 
     def leave(self) -> None:
@@ -184,12 +192,34 @@ def test_runs_are_compared_and_exported(browser: Any, address: str, home: Path) 
     visit.page.wait_for_function("document.querySelector('#runs-chart .lab-chart-box').data?.length === 2")
     visit.wait("#runs-diff", "steps")
     visit.page.check("#runs-axis input[value=tokens]")
-    visit.page.wait_for_function("document.querySelector('#runs-chart .lab-chart-box').layout.xaxis.title.text === 'tokens read'")
+    visit.page.wait_for_function(
+        "document.querySelector('#runs-chart .lab-chart-box').layout.xaxis.title.text === 'tokens read'"
+    )
     for kind in ("csv", "parquet"):
         visit.page.click(f"#runs-{kind}")
         visit.wait("#runs-note", f"--format {kind}")
         visit.wait("#runs-file", f"runs-{kind}")
     visit.leave()
+
+
+def test_killing_the_app_ends_no_run(browser: Any, home: Path, tmp_path: Path) -> None:
+    """kill -9 of the app while a run trains, twice: the run goes on, and the next page is attached to it."""
+    runs = tmp_path / "runs"
+    for turn in range(2):
+        with app(runs) as (process, found):
+            visit = Visit(browser, found)
+            if turn == 0:
+                visit.set("data", "facts:states")
+                visit.set("steps", 100000)
+                visit.wait("#train-command", "--steps 100000")
+                visit.page.click("#train-start")
+            visit.wait("#train-card", "running")
+            process.kill()
+            visit.page.close()
+        before = newest(runs).events.stat().st_size
+        wait_until(lambda before=before: newest(runs).events.stat().st_size > before)
+    (newest(runs).folder / "stop").touch()
+    wait_until(lambda: newest(runs).status == "stopped")
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -72,7 +72,9 @@ def test_the_shown_command_makes_the_same_run() -> None:
     from lab.cli import _options, _parser
     from lab.config import BRAINS, SECTIONS, RunConfig
 
-    config = build_config({"model": "baseline", "preset": "nano", "prompt": "it's \"so\" $HOME", "lr": 1e-4, "compile": True})
+    config = build_config(
+        {"model": "baseline", "preset": "nano", "prompt": 'it\'s "so" $HOME', "lr": 1e-4, "compile": True}
+    )
     words = shlex.split(command_line(config))[3:]
     parsed = build_config(_options(_parser().parse_args(words), (RunConfig, *SECTIONS.values(), *BRAINS.values())))
     assert parsed == config
@@ -148,7 +150,12 @@ def test_the_readme_commands_work(store: RunStore, monkeypatch: pytest.MonkeyPat
             assert arguments.what
             continue
         if words[0] == "train":
-            words += [word for name, value in TINY.items() if name != "data" for word in ("--" + name.replace("_", "-"), str(value))]
+            words += [
+                word
+                for name, value in TINY.items()
+                if name != "data"
+                for word in ("--" + name.replace("_", "-"), str(value))
+            ]
         if words[0] == "stop":
             run = subprocess.run([sys.executable, "-m", "lab", "train", "--detach", *FLAGS, "--steps", "100000"],
                                  capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip()  # fmt: skip
@@ -156,7 +163,9 @@ def test_the_readme_commands_work(store: RunStore, monkeypatch: pytest.MonkeyPat
         if words[0] == "resume":
             wait_until(lambda: not any(run.live for run in store.list()))
             words = [*words, "--detach"]
-        done: Any = subprocess.run([sys.executable, "-m", "lab", *words], capture_output=True, text=True, timeout=120, cwd=ROOT, check=False)
+        done: Any = subprocess.run(
+            [sys.executable, "-m", "lab", *words], capture_output=True, text=True, timeout=120, cwd=ROOT, check=False
+        )
         assert done.returncode == 0, (line, done.stderr)
     live = [run for run in store.list() if run.live]
     for run in live:

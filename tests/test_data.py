@@ -14,7 +14,17 @@ import pytest
 
 from lab.config import ConfigError, DataConfig
 from lab.data import (
-    ANSWER, END, START, WORLDS, Batches, decode, encode, load_facts, load_wordings, open_corpus, validation_batches,
+    ANSWER,
+    END,
+    START,
+    WORLDS,
+    Batches,
+    decode,
+    encode,
+    load_facts,
+    load_wordings,
+    open_corpus,
+    validation_batches,
 )  # fmt: skip
 from lab.data import batches as batches_module
 from lab.data import files as files_module
@@ -169,7 +179,9 @@ def test_every_training_token_is_a_target_once_an_epoch(tmp_path: Path) -> None:
     total = sum(map(len, kept))
     first = bytes(token for token in stream[:total] if token < START).decode()
     assert Counter(first) == Counter("".join(decode(tokens.tolist()) for tokens in kept))
-    shown = {decode([int(t) for t in part]) for part in np.split(np.array(stream), np.where(np.array(stream) == START)[0])}
+    shown = {
+        decode([int(t) for t in part]) for part in np.split(np.array(stream), np.where(np.array(stream) == START)[0])
+    }
     assert not shown & held
 
 

@@ -68,7 +68,11 @@ def test_killing_a_worker_at_random_points_loses_nothing(store: RunStore) -> Non
     for turn in range(5):
         before = len(read_log(run.events)[0])
         more = draws.randrange(5, 60)
-        wait_until(lambda before=before, more=more: len(read_log(run.events)[0]) > before + more or not jobs.refresh(store, run).live)
+        wait_until(
+            lambda run=run, enough=before + more: (
+                len(read_log(run.events)[0]) > enough or not jobs.refresh(store, run).live
+            )
+        )
         time.sleep(draws.random() * 0.05)
         if not jobs.refresh(store, run).live:
             break
@@ -129,7 +133,9 @@ def test_only_one_worker_works_on_a_run(store: RunStore) -> None:
     assert ended(store, run).status == "stopped"
 
 
-def test_a_full_disk_ends_a_run_with_a_sentence_and_it_goes_on_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_a_run_with_a_sentence_and_it_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On a real file system of 24 MiB: the run fails cleanly, keeps its last checkpoint, and resumes once there is room."""
     disk = tmp_path / "small"
     disk.mkdir()
@@ -153,7 +159,11 @@ def test_a_full_disk_ends_a_run_with_a_sentence_and_it_goes_on_later(tmp_path: P
         seen = steps(failed)
         filler.unlink()
         resumed = ended(store, jobs.resume(store, failed))
-        assert resumed.status == "finished" and set(range(1, 401)) <= set(steps(resumed)) and steps(resumed)[: len(seen)] == seen
+        assert (
+            resumed.status == "finished"
+            and set(range(1, 401)) <= set(steps(resumed))
+            and steps(resumed)[: len(seen)] == seen
+        )
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
 

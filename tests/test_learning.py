@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +47,12 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights(model: str, precisi
     assert all(torch.equal(left[name], right[name]) for name in left)
     losses = {e.step: (e.loss, e.surprise, e.grad_norm) for e in through if isinstance(e, Step)}
     assert all(losses[e.step] == (e.loss, e.surprise, e.grad_norm) for e in rest if isinstance(e, Step))
-    assert [e.bpb for e in through if isinstance(e, Evaluated)][-1] == [e.bpb for e in rest if isinstance(e, Evaluated)][-1]
-    assert [e.text for e in through if isinstance(e, Sampled)][-1] == [e.text for e in rest if isinstance(e, Sampled)][-1]
+    assert [e.bpb for e in through if isinstance(e, Evaluated)][-1] == [
+        e.bpb for e in rest if isinstance(e, Evaluated)
+    ][-1]
+    assert [e.text for e in through if isinstance(e, Sampled)][-1] == [e.text for e in rest if isinstance(e, Sampled)][
+        -1
+    ]
 
 
 def test_a_stopped_run_saves_and_goes_on(tmp_path: Path) -> None:
@@ -142,7 +145,9 @@ def test_a_jump_before_the_first_checkpoint_begins_anew(tmp_path: Path, monkeypa
 def test_training_that_keeps_jumping_ends_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rule, value, remedy, not an endless loop."""
     break_at(monkeypatch, 24, 10**6)
-    with pytest.raises(UnstableError, match=r"training must be stable; the loss jumped 9 times.* Lower --lr, now 0.003"):
+    with pytest.raises(
+        UnstableError, match=r"training must be stable; the loss jumped 9 times.* Lower --lr, now 0.003"
+    ):
         list(train(tiny(), tmp_path))
 
 

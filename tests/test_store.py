@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ from lab.events import to_record
 from lab.learning import train
 from lab.store import LiveLog, LogWriter, Run, RunStore, connect, publish, query, read_log
 from tests.conftest import tiny
+
+ROOT = Path(__file__).parents[1]
 
 
 def trained(store: RunStore, **options: Any) -> Run:
@@ -36,7 +39,17 @@ def test_the_tables_hold_what_the_log_says(store: RunStore) -> None:
     run = trained(store, cms_med_freq=4, cms_slow_freq=8)
     with connect(store.home) as db:
         steps = db.execute("SELECT * FROM steps ORDER BY step").df()
-        assert list(steps.columns[:9]) == "run step tokens loss surprise lr tokens_s elapsed_s grad_norm".split()
+        assert list(steps.columns[:9]) == [
+            "run",
+            "step",
+            "tokens",
+            "loss",
+            "surprise",
+            "lr",
+            "tokens_s",
+            "elapsed_s",
+            "grad_norm",
+        ]
         assert list(steps["step"]) == list(range(1, 41)) and set(steps["run"]) == {run.id}
         medium = db.execute("SELECT step FROM bands WHERE band = 'medium' AND updated ORDER BY step").fetchall()
         assert [row[0] for row in medium] == list(range(4, 41, 4))
@@ -53,7 +66,10 @@ def test_the_tables_hold_what_the_log_says(store: RunStore) -> None:
 
 def test_steps_written_twice_count_once(store: RunStore) -> None:
     """A run that resumed from step 2, and one that fell back to it: the later lines count, the notice stays."""
-    for back in ({"kind": "started", "step": 2}, {"kind": "rolledback", "from_step": 4, "to_step": 2, "loss": 9.0, "lr_scale": 0.5}):
+    for back in (
+        {"kind": "started", "step": 2},
+        {"kind": "rolledback", "from_step": 4, "to_step": 2, "loss": 9.0, "lr_scale": 0.5},
+    ):
         run = store.create(tiny())
         with LogWriter(run.events) as log:
             log.append({"kind": "started", "step": 0})
@@ -205,6 +221,25 @@ def test_a_log_is_numbered_and_json(tmp_path: Path) -> None:
         log.append({"kind": "x", "text": "a\nb \ud800 한"})
     (line,) = (tmp_path / "e").read_text().splitlines()
     assert json.loads(line)["n"] == 0
+
+
+def test_killing_a_publisher_at_random_points_leaves_a_whole_database(store: RunStore) -> None:
+    """kill -9 in the middle of publishing, eight times: the database answers, and no draft is left behind."""
+    for seed in range(3):
+        trained(store, seed=seed)
+    publish(store)
+    code = "from lab.store import publish\nprint(1, flush=True)\nwhile True: publish(whole=True)"
+    draws = random.Random(3)
+    for _ in range(8):
+        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT) as publisher:
+            assert publisher.stdout is not None
+            publisher.stdout.readline()
+            time.sleep(0.1 + draws.random() * 0.3)
+            publisher.kill()
+        assert query("SELECT count(*) AS n FROM steps", store=store)["n"][0] == 120
+    trained(store, seed=9)
+    publish(store)
+    assert not list(store.home.glob("*.tmp*"))
 
 
 def test_a_young_database_is_left_alone_when_asked(store: RunStore) -> None:

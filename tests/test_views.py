@@ -41,7 +41,11 @@ def test_runs_over_each_other_are_told_apart_without_colour() -> None:
 
 def test_the_raster_marks_exactly_the_steps_at_which_a_band_learnt() -> None:
     """And says the share of steps."""
-    rows = [(i, i, i, band, i % period == 0) for i in range(1, 65) for band, period in (("fast", 1), ("medium", 16), ("deep", 64))]
+    rows = [
+        (i, i, i, band, i % period == 0)
+        for i in range(1, 65)
+        for band, period in (("fast", 1), ("medium", 16), ("deep", 64))
+    ]
     figure = band_raster(pd.DataFrame(rows, columns=["step", "tokens", "elapsed_s", "band", "updated"]))
     marks = {trace["name"]: trace["x"] for trace in figure["data"]}
     assert marks["medium · 6% of steps"] == [16, 32, 48, 64] and marks["deep · 2% of steps"] == [64]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.config import ConfigError, DataConfig
-from lab.data.facts import load_facts, render_facts, WORLDS
+from lab.data.facts import WORLDS, load_facts, render_facts
 from lab.data.files import read_texts
 from lab.data.hub import stream_texts
 from lab.data.tokenizer import Tokens, encode_document

@@ -167,7 +167,9 @@ def _as_text(value: Any, column: str, path: Path) -> bytes:
 def _place_of(column: str, names: list[str], path: Path) -> int:
     if column not in names:
         have = ", ".join(map(repr, names))
-        raise ConfigError(f"{path.name} must have a column {column!r}; it has {have}. Name one with --column.", "column")
+        raise ConfigError(
+            f"{path.name} must have a column {column!r}; it has {have}. Name one with --column.", "column"
+        )
     return names.index(column)
 
 

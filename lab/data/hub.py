@@ -62,7 +62,9 @@ def _text_of(row: dict[str, Any], column: str, dataset: str) -> bytes:
     text = row.get(column)
     if not isinstance(text, str):
         have = ", ".join(repr(name) for name, value in row.items() if isinstance(value, str)) or "no text"
-        raise ConfigError(f"{dataset} must have a text column {column!r}; it has {have}. Add it: hub:NAME:CONFIG:COLUMN", "data")
+        raise ConfigError(
+            f"{dataset} must have a text column {column!r}; it has {have}. Add it: hub:NAME:CONFIG:COLUMN", "data"
+        )
     return text.encode("utf-8", errors="replace")
 
 

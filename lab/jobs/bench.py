@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -10,6 +11,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +47,9 @@ def bench_store(runs: int = 200, steps: int = 1000, rounds: int = 5) -> dict[str
         store = RunStore(Path(home))
         bands = [{"fast": True, "medium": i % 16 == 0, "deep": i % 64 == 0} for i in range(1, steps + 1)]
         lines = [
-            json.dumps({"n": i, **to_record(Step(i, 1024 * i, 5 / i**0.2, 0.25, 0.003, 12345.6, i / 10, 0.5, 0.3, band))})
+            json.dumps(
+                {"n": i, **to_record(Step(i, 1024 * i, 5 / i**0.2, 0.25, 0.003, 12345.6, i / 10, 0.5, 0.3, band))}
+            )
             for i, band in enumerate(bands, 1)
         ]
         log = "\n".join([json.dumps({"n": 0, "kind": "started", "step": 0}), *lines]) + "\n"
@@ -68,10 +73,15 @@ def _seconds(act: Callable[[], Any]) -> float:
     return time.perf_counter() - begin
 
 
+def _get(connection: HTTPConnection, path: str) -> None:
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    body = answer.read()
+    assert answer.status == 200 and body
+
+
 def bench_page(requests: int = 300) -> dict[str, Any]:
     """How long the shell's own requests take while a run trains, from a process of its own."""
-    import httpx
-
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "QOR_LAB_RUNS": home}
         app = subprocess.Popen(
@@ -82,17 +92,28 @@ def bench_page(requests: int = 300) -> dict[str, Any]:
             assert app.stdout is not None
             url = next(line.split()[4] for line in app.stdout if line.startswith("QOR Lab is at"))
             words = [sys.executable, "-m", "lab", "train", "--steps", "100000", "--detach"]
-            run = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout.strip()
+            run = subprocess.run(
+                words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+            ).stdout.strip()
             events = Path(home) / run / "events.jsonl"
             while not events.exists() or events.read_bytes().count(b"\n") < 20:
                 time.sleep(0.2)
             rows = []
-            with httpx.Client(base_url=url) as client:
+            with contextlib.closing(HTTPConnection(url.removeprefix("http://"))) as connection:
                 for path in ("/", "/config", "/lab/plotly.min.js", "/theme.css"):
-                    times = [1e3 * _seconds(lambda path=path: client.get(path)) for _ in range(requests // 4)]
+                    times = [1e3 * _seconds(partial(_get, connection, path)) for _ in range(requests // 4)]
                     cuts = statistics.quantiles(times, n=20)
-                    rows.append({"request": path, "median_ms": statistics.median(times), "p95_ms": cuts[18], "max_ms": max(times)})
-            subprocess.run([sys.executable, "-m", "lab", "stop", run], cwd=ROOT, env=environment, capture_output=True, check=True)
+                    rows.append(
+                        {
+                            "request": path,
+                            "median_ms": statistics.median(times),
+                            "p95_ms": cuts[18],
+                            "max_ms": max(times),
+                        }
+                    )
+            subprocess.run(
+                [sys.executable, "-m", "lab", "stop", run], cwd=ROOT, env=environment, capture_output=True, check=True
+            )
             while json.loads((Path(home) / run / "run.json").read_text())["status"] == "running":
                 time.sleep(0.2)
         finally:
@@ -107,6 +128,16 @@ def render(result: dict[str, Any]) -> str:
     names = list(rows[0])
     head = ["| " + " | ".join(name.replace("_", " ") for name in names) + " |", "|" + " --- |" * len(names)]
     return "\n".join(head + ["| " + " | ".join(_cell(row[name]) for name in names) + " |" for row in rows])
+
+
+def write_readme(result: dict[str, Any], path: Path = ROOT / "README.md") -> None:
+    """Put the table between the README's marks for this bench. Raises ConfigError when it has none."""
+    begin, end = f"<!-- bench {result['bench']} -->", "<!-- end -->"
+    text = path.read_text()
+    if begin not in text:
+        raise ConfigError(f"README.md must have a line {begin} to hold the table; it has none.", "bench")
+    before, rest = text.split(begin, 1)
+    path.write_text(f"{before}{begin}\n{render(result)}\n{end}{rest.split(end, 1)[1]}")
 
 
 def _cell(value: Any) -> str:

@@ -107,7 +107,8 @@ def _alive(run: Run) -> bool:
     try:
         pid, began = (run.folder / "pid").read_text().split()
         process = psutil.Process(int(pid))
-        return abs(process.create_time() - float(began)) < 1 and process.status() != psutil.STATUS_ZOMBIE
+        same = abs(process.create_time() - float(began)) < 1
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     except (OSError, ValueError):
         launched = datetime.fromisoformat(str(run.record.get("launched_at", "1970-01-01T00:00:00+00:00")))
         return time.time() - launched.timestamp() < STARTING_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import secrets
 import socket
@@ -47,6 +48,7 @@ def _start() -> tuple[subprocess.Popen[bytes], str, str]:
     ]  # fmt: skip
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(words, cwd=ROOT, stdin=quiet, stdout=quiet, stderr=quiet)
+    atexit.register(process.terminate)
     return process, f"http://127.0.0.1:{port}", token
 
 

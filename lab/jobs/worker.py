@@ -13,7 +13,6 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lab.config import ConfigError
 from lab.disk import explain_disk
 from lab.events import Checkpointed, Finished, Started, to_record
 from lab.store import LogWriter, Run, RunStore, publish
@@ -82,7 +81,7 @@ def _learn(store: RunStore, run: Run, resume: bool) -> tuple[Run, str]:
 def _explain(error: Exception, run: Run) -> tuple[dict[str, Any], int]:
     """Give what run.json says of an error, and the exit code: 2 where the user can mend it."""
     full = explain_disk(error, run.folder) if isinstance(error, OSError) else None
-    if full or isinstance(error, ValueError) and type(error).__module__.startswith("lab."):
+    if full or (isinstance(error, ValueError) and type(error).__module__.startswith("lab.")):
         return {"status": "failed", "message": full or str(error)}, 2
     message = f"{type(error).__name__}: {error}".splitlines()[0]
     return {"status": "crashed", "message": message, "traceback": traceback.format_exc()}, 1

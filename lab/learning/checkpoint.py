@@ -60,4 +60,3 @@ def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     if damaged:
         damaged[-1] = damaged[-1].replace("the one before it is used instead", "training starts from the beginning")
     return None, damaged
-

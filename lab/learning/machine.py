@@ -42,7 +42,7 @@ def choose_machine(config: TrainingConfig) -> Machine:
 def prefers_bf16(device: torch.device) -> bool:
     """Say whether the chip computes in bf16 itself, so that it pays: by its own word, since timings differ by day."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
     asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

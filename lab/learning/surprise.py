@@ -5,7 +5,6 @@ A quantile, never a fixed loss: a fixed one fires always or never, since losses 
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 QUANTILE = 0.75

@@ -123,7 +123,7 @@ class _Training:
             rate = self.brain.fire_rate(state)
             fires += [] if rate is None else [float(rate)]
             count += losses.numel()
-            (mean / self.options.accumulate).backward()  # type: ignore[no-untyped-call]
+            (mean / self.options.accumulate).backward()
         if self._jumped(total):
             return total
         self.step += 1
@@ -253,7 +253,7 @@ def _try_compile(run: _Training) -> Iterator[Notice]:
     plain: Brain = run.brain
     try:
         run.forward = torch.compile(plain)
-        run.losses(run.validation[0])[0].mean().backward()  # type: ignore[no-untyped-call]
+        run.losses(run.validation[0])[0].mean().backward()
     except Exception as error:  # any failure of a compiler means the same here
         run.forward = plain
         reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")

@@ -35,13 +35,13 @@ class _ScaleTo(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, length: float) -> Tensor:
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         scale = norm.add_(EPS).reciprocal_().mul_(length)
-        y = x * scale
+        y: Tensor = x * scale
         ctx.save_for_backward(y, scale)
         ctx.length = length
         return y
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         y, scale = ctx.saved_tensors
         along = (grad * y).sum(-1, keepdim=True)
         return torch.addcmul(grad, y, along, value=-1 / ctx.length**2).mul_(scale), None
@@ -49,7 +49,7 @@ class _ScaleTo(torch.autograd.Function):
 
 def scale_to(x: Tensor, length: float) -> Tensor:
     """Give the last axis this Euclidean length; any shape."""
-    y: Tensor = _ScaleTo.apply(x, length)  # type: ignore[no-untyped-call]
+    y: Tensor = _ScaleTo.apply(x, length)
     return y
 
 
@@ -197,8 +197,8 @@ class _SquaredReLU(torch.autograd.Function):
         return kept * kept
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
-        (kept,) = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        kept: Tensor = ctx.saved_tensors[0]
         return (grad * kept).mul_(2)
 
 
@@ -213,7 +213,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, D) → (B, T, D)."""
-        hidden = _SquaredReLU.apply(F.linear(x, self.inner))  # type: ignore[no-untyped-call]
+        hidden = _SquaredReLU.apply(F.linear(x, self.inner))
         return F.linear(hidden, self.out)
 
 

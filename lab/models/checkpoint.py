@@ -37,7 +37,9 @@ def load_brain(folder: Path) -> tuple[str, Brain]:
         brain = build(about["model"], BRAINS[about["model"]](**about["config"]))
         brain.load_state_dict({k: v.to(torch.float32) for k, v in load_file(folder / "model.safetensors").items()})
     except FileNotFoundError as error:
-        raise ConfigError(f"a brain's folder must hold model.json and model.safetensors; {folder} lacks one.") from error
+        raise ConfigError(
+            f"a brain's folder must hold model.json and model.safetensors; {folder} lacks one."
+        ) from error
     except (ValueError, KeyError, TypeError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ConfigError(f"a brain must be whole; {folder} is not: {reason}. Export it again.") from error

@@ -8,7 +8,7 @@ is never changed in place by a later call, so it can be kept and gone back to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,14 +24,14 @@ class Band:
     parameters: tuple[tuple[str, nn.Parameter], ...]
 
 
-class Brain(nn.Module):
+class Brain(nn.Module, ABC):
     """A language model over bytes. A subclass sets `config`, `forward` and, if it has slow weights, `period_of`."""
 
     config: Any
 
+    @abstractmethod
     def forward(self, tokens: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """tokens (B, T) int64 and the state after what came before → logits (B, T, V) and the state after."""
-        raise NotImplementedError
 
     def band_of(self, name: str) -> tuple[str, int]:
         """Give the band that the parameter of this name belongs to, and the band's period."""
@@ -50,7 +50,4 @@ class Brain(nn.Module):
         return None
 
     def count_parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self._own())
-
-    def _own(self) -> Iterator[nn.Parameter]:
-        return self.parameters()
+        return sum(parameter.numel() for parameter in self.parameters())

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -55,31 +54,31 @@ class SelfModifying(nn.Module):
     ) -> None:
         super().__init__()
         self.heads, self.chunk, self.quantile = heads, chunk, quantile
-        self.qkv = ConvLinear(width, 3 * width, kernel)
-        self.gates = nn.Parameter(torch.zeros(2 * heads, width))  # of β, then of α
+        self.inner = ConvLinear(width, 3 * width + 2 * heads, kernel)  # to q, k, v, and the gates of β, then of α
+        with torch.no_grad():
+            self.inner.weight[3 * width :] = 0
         bias = torch.empty(2 * heads)
         bias[:heads] = math.log(write / (1 - write))
         bias[heads:] = math.log(math.expm1(-math.log(keep)))  # softplus of it is -log α
         self.gate_bias = nn.Parameter(bias)
-        self.gate_shape = nn.Parameter(torch.tensor(GATE_SHAPE)[:, None].repeat(1, heads))
+        self.gate_shape = nn.Parameter(torch.tensor(GATE_SHAPE).repeat_interleave(heads))  # a vector: no weight decay
         self.out = zero_linear(width, width)
 
     def forward(self, x: Tensor, state: DeltaState | None) -> tuple[Tensor, DeltaState]:
         """x (B, T, D) → (B, T, D)."""
-        B, T, D = x.shape
-        qkv, inputs = self.qkv(x, state.inputs if state else None)
+        B, _, D = x.shape
+        inner, inputs = self.inner(x, state.inputs if state else None)
         kind = torch.promote_types(x.dtype, torch.float32)  # the recurrence is kept in fp32
-        qk, v = qkv.to(kind).view(B, T, 3, self.heads, -1).split((2, 1), 2)
-        q, k = scale_to(qk, 1.0).unbind(2)  # (B, T, H, d)
-        gates = (F.linear(x, self.gates).to(kind) + self.gate_bias).view(B, T, 2, self.heads, 1)
-        beta, fall = gates.unbind(2)  # (B, T, H, 1)
+        qk, v, gates = inner.to(kind).split((2 * D, D, 2 * self.heads), -1)
+        q, k = scale_to(qk.unflatten(-1, (2, self.heads, -1)), 1.0).unbind(2)  # (B, T, H, d)
+        beta, fall = (gates + self.gate_bias)[..., None].chunk(2, 2)  # (B, T, H, 1)
         log_keep = -F.softplus(fall).clamp(max=STEEPEST / self.chunk)
         if state is None:
             N, d = B * self.heads, q.shape[-1]
             blank, low = q.new_zeros(N, d, d), q.new_full((N, 1), NO_THRESHOLD)
             state = DeltaState(blank, blank, low, low[:, :0], None, low[0, 0])
         with as_given(x):
-            y, state = self._scan((q, k, v[:, :, 0], beta.sigmoid(), log_keep), state)
+            y, state = self._scan((q, k, v.unflatten(-1, (self.heads, -1)), beta.sigmoid(), log_keep), state)
         return F.linear(rms_norm(y).flatten(2).to(x.dtype), self.out), replace(state, inputs=inputs)
 
     def _scan(self, parts: tuple[Tensor, ...], state: DeltaState) -> tuple[Tensor, DeltaState]:
@@ -150,7 +149,7 @@ class SelfModifying(nn.Module):
 
     def _gate_shape(self, rows: int, kind: torch.dtype) -> Tensor:
         """The learnt shape of each row's gate, (2, N, 1): how sharp it is, and how far open at the threshold."""
-        return self.gate_shape.to(kind).repeat(1, rows // self.heads)[:, :, None]
+        return self.gate_shape.to(kind).view(2, self.heads).repeat(1, rows // self.heads)[:, :, None]
 
     def _gate(self, surprise: Tensor, threshold: Tensor, shape: Tensor) -> Tensor:
         """How much of each byte's change is written, (N, C) from 0 to 1."""
@@ -162,10 +161,13 @@ class SelfModifying(nn.Module):
 
     @staticmethod
     @torch.no_grad()
-    def _surprise(k_up: Tensor, v: Tensor, recalled: Tensor, grown: Tensor, memory: Tensor, state: DeltaState) -> Tensor:
+    def _surprise(
+        k_up: Tensor, v: Tensor, recalled: Tensor, grown: Tensor, memory: Tensor, state: DeltaState
+    ) -> Tensor:
         """How far the memory of the chunk's start is from v: (N, C). `recalled` is k_up from `memory`."""
         guess = recalled if state.reference is memory else torch.bmm(k_up, state.reference)
-        return torch.linalg.vector_norm(v - guess / grown, dim=-1)
+        error: Tensor = torch.linalg.vector_norm(v - guess / grown, dim=-1)
+        return error
 
     def _advance(self, state: DeltaState, memory: Tensor, surprise: Tensor) -> DeltaState:
         """Give the state after bytes of this surprise (N, c); a finished chunk sets a new threshold and reference."""

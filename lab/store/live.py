@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import OrderedDict
 from typing import Any
 
@@ -15,39 +16,54 @@ STEP_COLUMNS = ["step", "tokens", "loss", "surprise", "lr", "tokens_s", "elapsed
 
 
 class LiveLog:
-    """Reads on where it stopped; `records` are those that count, by kind."""
+    """Reads on where it stopped. Steps are kept as columns, so that a long run stays cheap to look at."""
 
     def __init__(self, run: Run) -> None:
         self.path, self.offset = run.events, 0
-        self.records: dict[str, list[dict[str, Any]]] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self.records: dict[str, list[dict[str, Any]]] = {}  # all kinds but "step"
+        self._columns: dict[str, list[Any]] = {name: [] for name in STEP_COLUMNS}
+        self._bands: list[dict[str, bool]] = []
 
     def read(self) -> bool:
         """Take in what is new; says whether there was anything."""
         if self.path.exists() and self.path.stat().st_size < self.offset:  # another file now
-            self.offset, self.records = 0, {}
+            self.offset = 0
+            self._begin()
         fresh, self.offset = read_log(self.path, self.offset)
         for record in fresh:
-            kind = record.get("kind", "")
-            back_to = {"started": record.get("step"), "rolledback": record.get("to_step")}.get(kind)
-            if back_to is not None:
-                for name in ("step", "evaluated", "sampled"):
-                    kept = self.records.get(name, [])
-                    while kept and kept[-1]["step"] > back_to:
-                        kept.pop()
+            kind = str(record.get("kind"))
+            if kind == "step":
+                for name, column in self._columns.items():
+                    column.append(record.get(name))
+                self._bands.append(record.get("bands") or {})
+                continue
+            if kind in ("started", "rolledback"):
+                self._go_back(int(record["step"] if kind == "started" else record["to_step"]))
             self.records.setdefault(kind, []).append(record)
         return bool(fresh)
 
+    def _go_back(self, step: int) -> None:
+        """Forget what came after `step`: it is about to be written again."""
+        kept = bisect_right(self._columns["step"], step)
+        for column in (*self._columns.values(), self._bands):
+            del column[kept:]
+        for kind in ("evaluated", "sampled"):
+            found = self.records.get(kind, [])
+            self.records[kind] = [record for record in found if record["step"] <= step]
+
     def steps(self) -> pd.DataFrame:
         """Columns as in table `steps`, without the run."""
-        return pd.DataFrame(self.records.get("step", []), columns=STEP_COLUMNS)
+        return pd.DataFrame(self._columns)
 
     def bands(self) -> pd.DataFrame:
         """Columns step, tokens, elapsed_s, band, updated."""
-        rows = [
-            (record["step"], record["tokens"], record["elapsed_s"], band, moved)
-            for record in self.records.get("step", []) for band, moved in record["bands"].items()
-        ]  # fmt: skip
-        return pd.DataFrame(rows, columns=["step", "tokens", "elapsed_s", "band", "updated"])
+        shared = self.steps()[["step", "tokens", "elapsed_s"]]
+        names = list(self._bands[-1]) if self._bands else []
+        tables = [shared.assign(band=name, updated=[moved.get(name, False) for moved in self._bands]) for name in names]
+        return pd.concat(tables) if tables else shared.assign(band="", updated=False)
 
     def evals(self) -> pd.DataFrame:
         """Columns step, bpb, and tokens and elapsed_s of that step."""
@@ -55,6 +71,10 @@ class LiveLog:
         return found.merge(self.steps()[["step", "tokens", "elapsed_s"]], on="step", how="left")
 
     def last(self, kind: str) -> dict[str, Any] | None:
+        """The last record of a kind that counts, or None."""
+        if kind == "step":
+            known = self._columns["step"]
+            return {name: column[-1] for name, column in self._columns.items()} if known else None
         found = self.records.get(kind)
         return found[-1] if found else None
 

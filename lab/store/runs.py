@@ -87,7 +87,9 @@ class RunStore:
             record = json.loads((folder / "run.json").read_bytes())
             missing = [key for key in ("status", "model", "config") if key not in record]
         except FileNotFoundError:
-            return Run(folder.name, folder, {}, f"a run must have a run.json; {folder.name} has none. Delete its folder.")
+            return Run(
+                folder.name, folder, {}, f"a run must have a run.json; {folder.name} has none. Delete its folder."
+            )
         except (ValueError, TypeError, OSError) as error:
             return Run(folder.name, folder, {}, f"run.json must be whole; that of {folder.name} is not: {error}.")
         if missing:
@@ -123,7 +125,6 @@ class RunStore:
         record = {**run.record, **fields}
         _write_record(run.folder, record)
         return Run(run.id, run.folder, record)
-
 
     def reserve(self, run: Run) -> None:
         """Keep room in the run's folder, so that `close` works on a full disk. Raises OSError."""

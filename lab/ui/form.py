@@ -61,7 +61,10 @@ class Form:
                     preset = PRESETS["tiny"].get(spec.name)
                     self.fields.append(_make(spec, hints[spec.name], model=model, value=preset))
             self._brains[model] = fold
-        for title, kind in (("Data: every setting", SECTIONS["data"]), ("Training: every setting", SECTIONS["training"])):
+        for title, kind in (
+            ("Data: every setting", SECTIONS["data"]),
+            ("Training: every setting", SECTIONS["training"]),
+        ):
             with gr.Accordion(title, open=False):
                 self._section(kind, lambda spec: spec.metadata["advanced"])
 

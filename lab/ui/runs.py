@@ -17,7 +17,7 @@ from lab.store.summary import SUMMARY
 from lab.ui.chart import live_chart
 from lab.ui.train import choices
 from lab.ui.words import duration, sentence
-from lab.views import METRICS, compare, config_diff
+from lab.views import METRICS, MODELS, compare, config_diff
 
 MOST_COMPARED = 8
 REFRESH_S = 5.0
@@ -31,10 +31,23 @@ def build_runs(store: RunStore, page: gr.Blocks) -> None:
         interactive=False, wrap=False, max_height=320, elem_id="runs-table", label="All runs · press a row to compare it",
         show_label=True, datatype="str",
     )  # fmt: skip
-    chosen = gr.Dropdown(label=f"Compare (up to {MOST_COMPARED})", choices=[], multiselect=True, max_choices=MOST_COMPARED, elem_id="runs-chosen")
+    chosen = gr.Dropdown(
+        label=f"Compare (up to {MOST_COMPARED})",
+        choices=[],
+        multiselect=True,
+        max_choices=MOST_COMPARED,
+        elem_id="runs-chosen",
+    )
     with gr.Row():
-        metric = gr.Dropdown([(about.unit, key) for key, about in METRICS.items()], value="loss", label="y axis", elem_id="runs-metric")
-        axis = gr.Radio([("step", "step"), ("time", "time"), ("tokens", "tokens")], value="step", label="x axis", elem_id="runs-axis")
+        metric = gr.Dropdown(
+            [(about.unit, key) for key, about in METRICS.items()], value="loss", label="y axis", elem_id="runs-metric"
+        )
+        axis = gr.Radio(
+            [("step", "step"), ("time", "time"), ("tokens", "tokens")],
+            value="step",
+            label="x axis",
+            elem_id="runs-axis",
+        )
         smoothing = gr.Slider(0, 0.98, value=0.6, step=0.02, label="smoothing", elem_id="runs-smoothing")
     chart = live_chart({}, "runs-chart")
     gr.Markdown("#### Where do their options differ?")
@@ -45,7 +58,9 @@ def build_runs(store: RunStore, page: gr.Blocks) -> None:
         parquet = gr.Button("Export as Parquet", elem_id="runs-parquet")
     file = gr.File(label="The chosen runs' tables", visible=False, elem_id="runs-file")
     with gr.Accordion("Analyse in Jupyter", open=True):
-        gr.Markdown("The notebook `notebooks/01_runs.ipynb` asks the same runs with SQL, through `lab.store.connect()`.")
+        gr.Markdown(
+            "The notebook `notebooks/01_runs.ipynb` asks the same runs with SQL, through `lab.store.connect()`."
+        )
         notebook = gr.Button("Open the notebook", elem_id="runs-notebook")
         link = gr.HTML(elem_id="runs-notebook-link")
         gr.Code("jupyter lab notebooks/01_runs.ipynb", language="shell", label="Same as", interactive=False, lines=1)
@@ -77,13 +92,14 @@ def build_runs(store: RunStore, page: gr.Blocks) -> None:
         names = names or []
         tables = {name: _series(store, name, key) for name in names}
         labels = _short(names)
-        configs = {}
+        configs: dict[str, dict[str, Any]] = {}
         for name in names:
             try:
                 configs[labels[name]] = flatten_config(store.get(name).config())
             except ConfigError:
                 configs[labels[name]] = {}
-        figure = compare({labels[name]: table for name, table in tables.items()}, key, along, amount)
+        colours = {label: MODELS[config["model"]] for label, config in configs.items() if config.get("model") in MODELS}
+        figure = compare({labels[name]: table for name, table in tables.items()}, key, along, amount, colours)
         return figure, config_diff(configs) if len(configs) > 1 else pd.DataFrame({"option": ["choose two runs"]})
 
     def export(names: list[str], kind: str) -> list[Any]:
@@ -98,7 +114,7 @@ def build_runs(store: RunStore, page: gr.Blocks) -> None:
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
             for path in paths:
                 packed.write(path, path.name)
-        same = " ".join(["python -m lab export", names[0], "--format", kind])
+        same = " ".join(["python -m lab export", *names, "--format", kind, "--no-brain"])
         return [gr.update(value=str(archive), visible=True), sentence(f"Same as: {same}")]
 
     def open_notebook() -> str:
@@ -111,7 +127,13 @@ def build_runs(store: RunStore, page: gr.Blocks) -> None:
     page.load(first, chosen, [table, chosen], **quiet)
     gr.Timer(REFRESH_S).tick(refresh, chosen, [table, chosen], trigger_mode="once", **quiet)
     table.select(add, chosen, chosen, **quiet)
-    gr.on([chosen.change, metric.change, axis.change, smoothing.change], draw, [chosen, metric, axis, smoothing], [chart, diff], **quiet)
+    gr.on(
+        [chosen.change, metric.change, axis.change, smoothing.change],
+        draw,
+        [chosen, metric, axis, smoothing],
+        [chart, diff],
+        **quiet,
+    )
     csv.click(lambda names: export(names, "csv"), chosen, [file, note], **quiet)
     parquet.click(lambda names: export(names, "parquet"), chosen, [file, note], **quiet)
     notebook.click(open_notebook, None, link, show_progress="minimal", api_visibility="private")

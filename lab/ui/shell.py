@@ -35,6 +35,7 @@ HEAD = """<script src="/lab/plotly.min.js" defer></script>
 
 def build_page(store: RunStore) -> gr.Blocks:
     """The whole page over the runs of `store`."""
+    page: gr.Blocks
     with gr.Blocks(title="QOR Lab", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(
             '<header class="lab-title"><h1>QOR Lab</h1><p>Small brains that keep learning: train them, watch them, '
@@ -56,6 +57,8 @@ def theme() -> gr.themes.Base:
     ).set(
         block_title_background_fill="none", block_title_text_color="*body_text_color", block_title_padding="0",
         block_label_background_fill="none", block_label_text_color="*body_text_color",
+        block_title_background_fill_dark="none", block_label_background_fill_dark="none",
+        block_title_text_color_dark="*body_text_color", block_label_text_color_dark="*body_text_color",
     )  # fmt: skip
 
 
@@ -68,16 +71,17 @@ def create_app(store: RunStore | None = None) -> FastAPI:
     @app.middleware("http")
     async def refuse_foreign_origin(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         origin = request.headers.get("origin")
-        if request.method not in SAFE_METHODS and origin is not None:
-            if urlsplit(origin).netloc != request.headers.get("host"):
-                return PlainTextResponse(f"requests must come from this page; got one from {origin}.", 403)
+        foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+        if foreign and request.method not in SAFE_METHODS:
+            return PlainTextResponse(f"requests must come from this page; got one from {origin}.", 403)
         return await call(request)
 
     @app.get("/lab/plotly.min.js", include_in_schema=False)
     def plotly_js() -> FileResponse:
         return FileResponse(PLOTLY_JS, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})
 
-    return gr.mount_gradio_app(
+    mounted: FastAPI = gr.mount_gradio_app(
         app, build_page(store), path="/", theme=theme(), css=STYLE.read_text(), head=HEAD,
         max_file_size=LARGEST_UPLOAD, footer_links=[], run_history=False, show_error=True,
     )  # fmt: skip
+    return mounted

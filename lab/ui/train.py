@@ -30,8 +30,8 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
         with gr.Column(scale=2, min_width=320):
             form = Form()
             upload = gr.File(
-                label="or choose a file of yours (.txt, .jsonl, .csv, .parquet)", file_count="single",
-                file_types=[".txt", ".jsonl", ".csv", ".parquet"], height=110, elem_id="train-upload",
+                label="or a file of yours", file_count="single",
+                file_types=[".txt", ".jsonl", ".csv", ".parquet"], height=140, elem_id="train-upload",
             )  # fmt: skip
             message = gr.HTML(elem_id="train-message")
             size = gr.HTML(elem_id="train-size")
@@ -47,7 +47,12 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
                 stop = gr.Button("Stop", interactive=False, elem_id="train-stop")
                 resume = gr.Button("Resume", interactive=False, elem_id="train-resume")
             with gr.Row():
-                axis = gr.Radio([("step", "step"), ("time", "time"), ("tokens", "tokens")], value="step", label="x axis", elem_id="train-axis")
+                axis = gr.Radio(
+                    [("step", "step"), ("time", "time"), ("tokens", "tokens")],
+                    value="step",
+                    label="x axis",
+                    elem_id="train-axis",
+                )
                 smoothing = gr.Slider(0, 0.98, value=0.6, step=0.02, label="smoothing", elem_id="train-smoothing")
             samples = gr.HTML(elem_id="train-samples")
             charts: dict[str, gr.HTML] = {}
@@ -93,7 +98,10 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
             f'<li><span class="lab-split">{"validate" if held_out else "learn"}</span> {escape(text[:240])}</li>'
             for text, held_out in documents
         )
-        return "", f'<div class="lab-card"><div class="lab-card-title">The first documents</div><ul class="lab-documents">{rows}</ul></div>'
+        return (
+            "",
+            f'<div class="lab-card"><div class="lab-card-title">The first documents</div><ul class="lab-documents">{rows}</ul></div>',
+        )
 
     look.click(show_data, form.components, [message, preview], api_visibility="private", show_progress="minimal")
 

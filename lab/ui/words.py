@@ -6,7 +6,15 @@ from html import escape
 
 from lab.store import LiveLog, Run
 
-STATUS_MARKS = {"starting": "◌", "running": "●", "finished": "✓", "stopped": "■", "failed": "✗", "crashed": "✗", "damaged": "✗"}
+STATUS_MARKS = {
+    "starting": "◌",
+    "running": "●",
+    "finished": "✓",
+    "stopped": "■",
+    "failed": "✗",
+    "crashed": "✗",
+    "damaged": "✗",
+}
 
 
 def duration(seconds: float) -> str:
@@ -28,7 +36,9 @@ def tile(label: str, value: str, about: str) -> str:
 
 def sentence(text: str, kind: str = "note") -> str:
     """One sentence in a box; kind note, warning or error."""
-    return f'<div class="lab-sentence lab-{kind}" role="{"alert" if kind == "error" else "status"}">{escape(text)}</div>'
+    return (
+        f'<div class="lab-sentence lab-{kind}" role="{"alert" if kind == "error" else "status"}">{escape(text)}</div>'
+    )
 
 
 def progress_card(run: Run, log: LiveLog) -> str:
@@ -62,7 +72,9 @@ def progress_card(run: Run, log: LiveLog) -> str:
     notes = "".join(sentence(record["text"], "warning") for record in log.records.get("notice", [])[-2:])
     for record in log.records.get("rolledback", [])[-1:]:
         back = f"The loss jumped to {record['loss']:.2f} nats at step {record['from_step']}; training went back to step"
-        notes += sentence(f"{back} {record['to_step']} and goes on with {record['lr_scale']:.0%} of the rate.", "warning")
+        notes += sentence(
+            f"{back} {record['to_step']} and goes on with {record['lr_scale']:.0%} of the rate.", "warning"
+        )
     if run.record.get("message"):
         notes += sentence(str(run.record["message"]), "error")
     if run.record.get("traceback"):

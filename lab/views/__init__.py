@@ -2,5 +2,6 @@
 
 from lab.views.curves import AXES, METRICS, Figure, band_raster, compare, curve
 from lab.views.tables import config_diff
+from lab.views.theme import MODELS
 
-__all__ = ["AXES", "METRICS", "Figure", "band_raster", "compare", "config_diff", "curve"]
+__all__ = ["AXES", "METRICS", "MODELS", "Figure", "band_raster", "compare", "config_diff", "curve"]

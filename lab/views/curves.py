@@ -69,7 +69,7 @@ def compare(
         if known.empty:
             continue
         shown = thin(known.assign(shown=smooth(known[metric], smoothing)))
-        colour = (colours or {}).get(label, SHADES[i % len(SHADES)])
+        colour = (colours or {}).get(label, SHADES[i % len(SHADES)])  # beside a dash of its own
         lines.append({
             "type": "scatter", "name": label, "x": _numbers(shown[COLUMNS[axis]]), "y": _numbers(shown["shown"]),
             "mode": "lines+markers" if len(shown) < 40 else "lines",
@@ -78,7 +78,9 @@ def compare(
         })  # fmt: skip
     frame = layout(about.question, AXES[axis], about.unit)
     if not lines:
-        empty = {"text": "nothing measured yet", "showarrow": False, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
+        begun = any(len(table) for table in runs.values()) and about.table == "steps"
+        reason = "this brain has no such part" if begun else "nothing measured yet"
+        empty = {"text": reason, "showarrow": False, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
         frame |= {"annotations": [empty]}
     return {"data": lines, "layout": frame | {"uirevision": f"{axis} {' '.join(runs)}"}}
 

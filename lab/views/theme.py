@@ -13,8 +13,8 @@ SHADES = ("#7c5cff", "#e8833a", "#2fa57c", "#3f7fd9", "#d6498f", "#8a8f98", "#b5
 def layout(title: str, x: str, y: str, **more: Any) -> dict[str, Any]:
     """The frame of every chart: its question as title, axes with units; colours of text come from the page."""
     return {
-        "title": {"text": title, "font": {"size": 14}, "x": 0, "xref": "paper", "xanchor": "left", "y": 0.98, "yanchor": "top"},
-        "margin": {"l": 56, "r": 12, "t": 40, "b": 42},
+        "title": {"text": title, "font": {"size": 13}, "x": 0.02, "xref": "container", "xanchor": "left", "y": 0.97, "yanchor": "top"},
+        "margin": {"l": 56, "r": 12, "t": 52, "b": 42},
         "height": 260,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
