@@ -49,7 +49,7 @@ class _ScaleTo(torch.autograd.Function):
 
 def scale_to(x: Tensor, length: float) -> Tensor:
     """Give the last axis this Euclidean length; any shape."""
-    y: Tensor = _ScaleTo.apply(x, length)
+    y: Tensor = _ScaleTo.apply(x, length)  # type: ignore[no-untyped-call]
     return y
 
 
@@ -213,7 +213,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, D) → (B, T, D)."""
-        hidden = _SquaredReLU.apply(F.linear(x, self.inner))
+        hidden = _SquaredReLU.apply(F.linear(x, self.inner))  # type: ignore[no-untyped-call]
         return F.linear(hidden, self.out)
 
 
