@@ -19,8 +19,8 @@ class RunningSurprise:
 
     def measure(self, losses: Tensor) -> float:
         """losses (n,) in nats → the share of them above the level so far; the level then moves toward theirs."""
-        rank = min(losses.numel(), 1 + int(QUANTILE * losses.numel()))
-        fresh = float(losses.detach().flatten().kthvalue(rank).values)
+        rank = min(losses.numel() - 1, int(QUANTILE * losses.numel()))
+        fresh = float(losses.detach().flatten().sort().values[rank])
         if self.level is None:
             self.level = fresh
         share = float((losses > self.level).float().mean())

@@ -61,9 +61,9 @@ def rms_norm(x: Tensor) -> Tensor:
 @functools.lru_cache(maxsize=64)
 def _rotations(start: int, length: int, half: int, device: torch.device) -> Tensor:
     """Complex rotations (length, 1, half) of positions start … start + length - 1."""
-    rates = 10000.0 ** (-torch.arange(half, device=device, dtype=torch.float64) / half)
-    angles = torch.outer(torch.arange(start, start + length, device=device, dtype=torch.float64), rates)
-    return torch.polar(torch.ones_like(angles), angles).to(torch.complex64)[:, None]
+    rates = 10000.0 ** (-torch.arange(half, dtype=torch.float64) / half)
+    angles = torch.outer(torch.arange(start, start + length, dtype=torch.float64), rates)  # not every GPU has fp64
+    return torch.polar(torch.ones_like(angles), angles).to(torch.complex64)[:, None].to(device)
 
 
 def rotate(x: Tensor, start: int) -> Tensor:

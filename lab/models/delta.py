@@ -181,5 +181,5 @@ class SelfModifying(nn.Module):
     def _next_threshold(self, threshold: Tensor, errors: Tensor) -> Tensor:
         """Move the running quantile (N, 1) toward that of the finished chunk's errors (N, C)."""
         rank = min(self.chunk, 1 + int(self.quantile * self.chunk))
-        fresh = errors.kthvalue(rank, dim=1, keepdim=True).values.clamp_min(NO_THRESHOLD)
+        fresh = errors.sort(dim=1).values[:, rank - 1 : rank].clamp_min(NO_THRESHOLD)
         return torch.where(threshold == NO_THRESHOLD, fresh, threshold.lerp(fresh, QUANTILE_SPEED))
