@@ -136,6 +136,25 @@ def test_publishing_reads_only_changed_runs_and_says_when_there_are_none(store: 
     assert query("SELECT count(*) AS n FROM steps", store=store)["n"][0] == 40
 
 
+def test_a_live_log_is_a_table_at_every_moment(store: RunStore) -> None:
+    """Read after every line, from none to all: the tables always have their columns, and end as the database's."""
+    run = trained(store)
+    lines = run.events.read_bytes().splitlines(keepends=True)
+    run.events.write_bytes(b"")
+    live = LiveLog(run)
+    for line in [b"", *lines]:
+        with run.events.open("ab") as file:
+            file.write(line)
+        live.read()
+        assert list(live.evals().columns) == ["step", "bpb", "tokens", "elapsed_s"]
+        assert list(live.bands().columns) == ["step", "tokens", "elapsed_s", "band", "updated"]
+        live.steps()
+    assert live.evals()["tokens"].tolist() == [20 * 4 * 32, 40 * 4 * 32] and len(live.bands()) == 120
+    publish(store)
+    same = query("SELECT loss FROM steps ORDER BY step", store=store)["loss"]
+    assert live.steps()["loss"].tolist() == same.tolist()
+
+
 def test_a_run_folder_half_deleted_hides_no_other(store: RunStore) -> None:
     """Without run.json, with a torn one, without a log: each is listed, says what is wrong, and publishes."""
     whole, torn, bare, silent = (trained(store, seed=seed) for seed in range(4))

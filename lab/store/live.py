@@ -67,8 +67,13 @@ class LiveLog:
 
     def evals(self) -> pd.DataFrame:
         """Columns step, bpb, and tokens and elapsed_s of that step."""
-        found = pd.DataFrame(self.records.get("evaluated", []), columns=["step", "bpb"])
-        return found.merge(self.steps()[["step", "tokens", "elapsed_s"]], on="step", how="left")
+        place = {step: i for i, step in enumerate(self._columns["step"])}
+        rows = []
+        for record in self.records.get("evaluated", []):
+            at = place.get(record["step"])
+            shared = (None, None) if at is None else (self._columns["tokens"][at], self._columns["elapsed_s"][at])
+            rows.append((record["step"], record["bpb"], *shared))
+        return pd.DataFrame(rows, columns=["step", "bpb", "tokens", "elapsed_s"])
 
     def last(self, kind: str) -> dict[str, Any] | None:
         """The last record of a kind that counts, or None."""

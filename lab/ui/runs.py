@@ -71,19 +71,18 @@ def build_runs(store: RunStore, page: gr.Blocks) -> None:
         found = query(SUMMARY, store=store).set_index("run")
         rows = [_row(run.id, run.status, found) for run in runs]
         options = choices(store, runs)
-        kept = [name for name in names or [] if name in {value for _, value in options}]
+        kept = [name for name in names or [] if name in options]
         return [rows or [["No runs yet: press Start in Train"] + [""] * 8], gr.update(choices=options, value=kept)]
 
     def first(names: list[str]) -> list[Any]:
         """On loading, the two newest runs are compared."""
         rows, _ = refresh(names)
         options = choices(store)
-        return [rows, gr.update(choices=options, value=names or [value for _, value in options[:2]])]
+        return [rows, gr.update(choices=options, value=names or options[:2])]
 
     def add(names: list[str], event: gr.SelectData) -> Any:
         name = event.row_value[0] if event.row_value else ""
-        known = {value for _, value in choices(store)}
-        if name not in known:
+        if name not in choices(store):
             return gr.skip()
         kept = [other for other in names or [] if other != name]
         return kept if name in (names or []) else [*kept, name][-MOST_COMPARED:]

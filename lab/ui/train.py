@@ -35,7 +35,9 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
             )  # fmt: skip
             message = gr.HTML(elem_id="train-message")
             size = gr.HTML(elem_id="train-size")
-            command = gr.Code(label="Same as", language="shell", interactive=False, elem_id="train-command", lines=1)
+            command = gr.Code(
+                label="Same as", language="shell", interactive=False, elem_id="train-command", lines=1, wrap_lines=True
+            )
             with gr.Row():
                 look = gr.Button("Look at the data", elem_id="train-preview")
                 start = gr.Button("Start", variant="primary", elem_id="train-start")
@@ -168,9 +170,9 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
     watched.focus(lambda: gr.update(choices=choices(store)), None, watched, **quiet)
 
 
-def choices(store: RunStore, runs: list[Run] | None = None) -> list[tuple[str, str]]:
-    """All runs for a dropdown, newest first, each with how it stands."""
-    return [(f"{run.id} · {run.status}", run.id) for run in runs or jobs.refresh_all(store)]
+def choices(store: RunStore, runs: list[Run] | None = None) -> list[str]:
+    """The names of all runs for a dropdown, newest first."""
+    return [run.id for run in (jobs.refresh_all(store) if runs is None else runs)]
 
 
 def keep_upload(store: RunStore, path: Path) -> Path:
