@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 
 from lab.config import BRAINS, SECTIONS, ConfigError, RunConfig, build_config, changed_options, command_line
 from lab.disk import explain_disk
-from lab.store import Run, RunStore, publish, query
+from lab.store import Run, RunStore, publish, query, refresh_database
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -230,7 +230,7 @@ def _runs(arguments: argparse.Namespace) -> int:
 
     store = RunStore()
     runs = jobs.refresh_all(store)
-    publish(store)
+    refresh_database(store)
     table = query("SELECT run, step, bpb, tokens_s FROM run_summary", store=store).set_index("run")
     rows = []
     for run in runs:
@@ -260,7 +260,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
     store = RunStore()
     run = jobs.refresh(store, store.get(arguments.run))
-    publish(store)
+    refresh_database(store)
     found = query("SELECT * FROM run_summary WHERE run = ?", [run.id], store=store)
     summary = json.loads(found.to_json(orient="records", date_format="iso"))[0]
     samples = query("SELECT step, prompt, text FROM samples WHERE run = ? ORDER BY step", [run.id], store=store)
@@ -307,7 +307,7 @@ def _export(arguments: argparse.Namespace) -> int:
     store = RunStore()
     runs = [jobs.refresh(store, store.get(name)) for name in arguments.runs]
     folder = Path(arguments.to) if arguments.to else runs[0].folder / "export"
-    publish(store)
+    refresh_database(store)
     paths = jobs.export_tables(store, runs, folder, arguments.format)
     for run in [] if arguments.no_brain else runs:
         try:

@@ -163,7 +163,9 @@ class TrainingConfig:
     minutes: float = option(
         0.0, "Training time in minutes; it ends the run before its steps do. 0 is no limit.", minimum=0, advanced=False
     )
-    seed: int = option(0, "Seed of the first weights and of the order of the data.", minimum=0, advanced=False)
+    seed: int = option(
+        0, "Seed of the first weights and of the order of the data.", minimum=0, maximum=2**32 - 1, advanced=False
+    )
     lr: float = option(0.003, "Learning rate at its height.", minimum=1e-7, maximum=1.0)
     warmup_share: float = option(0.02, "Share of the run in which the rate rises.", minimum=0.0, maximum=0.9)
     decay_share: float = option(0.5, "Share of the run in which the rate falls to 0.", minimum=0.0, maximum=1.0)

@@ -131,7 +131,9 @@ def test_a_huge_line_of_jsonl_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
         documents(tmp_path / "a.jsonl")
 
 
-@pytest.mark.parametrize("data", ["nowhere.txt", "hub:", "hub:a:b:c:d", "facts:atlantis", ""])
+@pytest.mark.parametrize(
+    "data", ["x" * 5000, "~nobody-of-this-name/a.txt", "nowhere.txt", "hub:", "hub:a:b:c:d", "facts:atlantis", ""]
+)
 def test_data_that_does_not_exist_is_refused(data: str) -> None:
     """A missing file, wrong hub names, an unknown world, nothing."""
     with pytest.raises(ConfigError):

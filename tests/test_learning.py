@@ -131,6 +131,8 @@ def test_a_jump_of_the_loss_goes_back_to_the_last_checkpoint_with_a_lower_rate(
     assert [(e.from_step, e.to_step, e.lr_scale) for e in back] == [(24, 20, 0.5)]
     after = [e for e in events[events.index(back[0]) :] if isinstance(e, Step)]
     assert after[0].step == 21 and after[-1].step == 40 and after[-1].loss < 5
+    first = next(e for e in events if isinstance(e, Step) and e.step == 21)
+    assert after[0].loss != first.loss, "the same data must not be met again: it may be what jumped"
     assert after[0].lr == pytest.approx(rate_at(tiny().training, 20 / 40) / 2)
 
 
@@ -160,6 +162,10 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> No
     events = list(train(config, tmp_path, resume=True))
     assert isinstance(events[0], Started) and events[0].step == 10
     assert isinstance(events[1], Notice) and "000000020.safetensors is damaged" in events[1].text
+    for path in (tmp_path / "checkpoints").iterdir():
+        path.write_bytes(b"")
+    run_until(config, tmp_path, 15, resume=True)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["000000010.safetensors"]
     for path in (tmp_path / "checkpoints").iterdir():
         path.write_bytes(b"")
     events = list(train(config, tmp_path, resume=True))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from lab.config import ConfigError, DataConfig
 from lab.data.corpus import Corpus, Document
-from lab.data.tokenizer import Tokens
+from lab.data.tokenizer import BYTES, Tokens
 
 WHOLE_BLOCK = 65536  # documents of a file or of facts that are shuffled together
 STREAM_BLOCK = 1024  # documents of a hub stream
@@ -100,7 +100,7 @@ class Batches:
 
 def _too_little(corpus: Corpus, found: int) -> str:
     rule = "data must hold at least 2 documents, one to learn and one to validate"
-    return f"{rule}; {corpus.name} has {found}. Add text or choose other data."
+    return f"{rule}; {corpus.name} has {found or 'no text to validate'}. Add text or choose other data."
 
 
 def validation_batches(corpus: Corpus, config: DataConfig, batches: int) -> list[Tensor]:
@@ -111,7 +111,7 @@ def validation_batches(corpus: Corpus, config: DataConfig, batches: int) -> list
     """
     look = STREAM_BLOCK if corpus.streamed else WHOLE_BLOCK
     kept = [document.tokens for document in islice(corpus.documents(0), look) if document.validation]
-    if not kept:
+    if not any((tokens < BYTES).any() for tokens in kept):
         raise ConfigError(_too_little(corpus, 0), "data")
     order = np.random.default_rng(0).permutation(len(kept))
     T, B = config.seq_len, config.batch_size

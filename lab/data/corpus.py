@@ -55,9 +55,13 @@ def open_corpus(config: DataConfig) -> Corpus:
         dataset, subset, column = (*parts, "", "")[:3]
         texts = stream_texts(dataset, subset or None, column or config.column)
         return _from_texts(name, texts, config.validation_share, streamed=True)
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise ConfigError(f"data must name a file that exists, facts or hub:NAME; got {name!r}.", "data")
+    try:
+        path = Path(name).expanduser()
+        exists = path.is_file()
+    except (OSError, RuntimeError, ValueError):  # too long for a name, or nobody's home
+        exists = False
+    if not exists:
+        raise ConfigError(f"data must name a file that exists, facts or hub:NAME; got {name[:200]!r}.", "data")
     return _from_texts(name, read_texts(path, config.column), config.validation_share, streamed=False)
 
 

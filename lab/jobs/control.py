@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ def launch(config: RunConfig, store: RunStore | None = None) -> Run:
     store = store or RunStore()
     if not config.data.data.startswith("hub:"):  # the worker asks the hub, and says what it answers
         check_data(config)
+        name = config.data.data.strip()
+        if name != "facts" and not name.startswith("facts:"):  # the worker may stand elsewhere
+            config = replace(config, data=replace(config.data, data=str(Path(name).expanduser().resolve())))
     run = store.create(config)
     return _spawn(store, run, resume=False)
 
@@ -45,6 +49,7 @@ def resume(store: RunStore, run: Run) -> Run:
     if run.status == "finished":
         raise ConfigError(f"a run must have steps left to be resumed; {run.id} is finished. Start another.", "run")
     run.config()
+    (run.folder / "pid").unlink(missing_ok=True)  # before anybody can take the new start for a dead one
     return _spawn(store, store.update(run, status="starting", launched_at=now()), resume=True)
 
 
@@ -84,7 +89,10 @@ def refresh(store: RunStore, run: Run) -> Run:
     tail = log.read_bytes()[-TAIL_BYTES:].decode("utf-8", "replace") if log.exists() else ""
     message = "the worker process ended without a word: it was killed, or the machine went down. Resume the run."
     (run.folder / "stop").unlink(missing_ok=True)
-    return store.close(run, status="crashed", ended_at=now(), message=message, traceback=tail or None)
+    try:
+        return store.close(run, status="crashed", ended_at=now(), message=message, traceback=tail or None)
+    except FileNotFoundError:  # somebody else has just said so
+        return store.read(run.folder)
 
 
 def refresh_all(store: RunStore) -> list[Run]:
@@ -107,12 +115,13 @@ def _alive(run: Run) -> bool:
     try:
         pid, began = (run.folder / "pid").read_text().split()
         process = psutil.Process(int(pid))
-        same = abs(process.create_time() - float(began)) < 1
-        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return abs(process.create_time() - float(began)) < 1 or run.id in process.cmdline()  # clocks can be set
     except (OSError, ValueError):
         launched = datetime.fromisoformat(str(run.record.get("launched_at", "1970-01-01T00:00:00+00:00")))
         return time.time() - launched.timestamp() < STARTING_S
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return False
 
 

@@ -26,21 +26,25 @@ def work(store: RunStore, run: Run, *, resume: bool) -> int:
     """Train `run` to its end, its stop or its failure; gives the exit code. Only one process can work on a run."""
     try:
         with FileLock(run.folder / ".lock", timeout=5):
-            return _work(store, run, resume)
+            code = _work(store, run, resume)
     except Timeout:
         print(f"a run must have one worker; {run.id} is being worked on by another process.")
         return 2
+    with contextlib.suppress(OSError):
+        _try_publish(store)
+    return code
 
 
 def _work(store: RunStore, run: Run, resume: bool) -> int:
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    write_pid(run, os.getpid())
+    with contextlib.suppress(OSError):  # who launched us has written it as well
+        write_pid(run, os.getpid())
     ended = threading.Event()
     publisher = threading.Thread(target=_publish_while, args=(store, ended), daemon=True)
     try:
-        store.reserve(run)
         publisher.start()
+        store.reserve(run)
         run = store.update(run, status="running", started_at=run.record["started_at"] or now(), ended_at=None,
                            message=None, traceback=None)  # fmt: skip
         run, status = _learn(store, run, resume)
@@ -49,13 +53,13 @@ def _work(store: RunStore, run: Run, resume: bool) -> int:
         outcome, code = _explain(error, run)
     finally:
         ended.set()
+    fresh = store.read(run.folder)  # the run may have told its device and size since
+    run = run if fresh.damage else fresh
     (run.folder / "stop").unlink(missing_ok=True)
     store.close(run, ended_at=now(), **outcome)
-    publisher.join()
     with contextlib.suppress(OSError):  # on a full disk there is no room for worker.log either
         if code:
             print(outcome.get("traceback") or outcome["message"], flush=True)
-        _try_publish(store)
     return code
 
 

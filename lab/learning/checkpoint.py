@@ -26,7 +26,8 @@ def save_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], numbers
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     path = folder / f"{step:09d}.safetensors"
     write_durably(path, save(whole, {"numbers": json.dumps({**numbers, "step": step})}))
-    for old in list_checkpoints(folder)[KEPT:]:
+    past = [found for found in list_checkpoints(folder) if found <= path]
+    for old in {*list_checkpoints(folder)} - {*past[:KEPT]}:  # one ahead of us was damaged, or given up
         old.unlink(missing_ok=True)
     return path
 

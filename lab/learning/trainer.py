@@ -150,11 +150,12 @@ class _Training:
                 f"training must be stable; the loss jumped {rollbacks} times, last to {loss:.2f} nats at step "
                 f"{came_from}. Lower --lr, now {self.options.lr}."
             )
-        elapsed_s = self.elapsed_s
+        elapsed_s, cursor = self.elapsed_s, self.batches.cursor
         checkpoint, _ = load_newest(folder)
         self.restart()
         if checkpoint:
             self.load(checkpoint)
+        self.batches = Batches(self.corpus, self.config.data, self.options.seed, cursor)  # not the same data again
         self.lr_scale, self.rollbacks, self.elapsed_s = scale, rollbacks, elapsed_s
         return RolledBack(came_from, self.step, loss, scale)
 

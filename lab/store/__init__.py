@@ -2,9 +2,19 @@
 
 from lab.store.live import LiveLog, LiveLogs
 from lab.store.log import LogWriter, read_log
-from lab.store.publish import connect, publish, query
+from lab.store.publish import connect, publish, query, refresh_database
 from lab.store.runs import Run, RunStore, runs_home
 
 __all__ = [
-    "LiveLog", "LiveLogs", "LogWriter", "Run", "RunStore", "connect", "publish", "query", "read_log", "runs_home",
+    "LiveLog",
+    "LiveLogs",
+    "LogWriter",
+    "Run",
+    "RunStore",
+    "connect",
+    "publish",
+    "query",
+    "read_log",
+    "refresh_database",
+    "runs_home",
 ]  # fmt: skip

@@ -110,7 +110,7 @@ def _publish(store: RunStore, path: Path, whole: bool) -> bool:
     runs = {run.id: run for run in store.list()}
     stamps = {name: _stamp(run) for name, run in runs.items()}
     before = {} if whole else _published(path)
-    changed = [runs[name] for name, stamp in stamps.items() if before.get(name) != stamp]
+    changed = [store.read(runs[name].folder) for name, stamp in stamps.items() if before.get(name) != stamp]
     if before and not changed and before.keys() == stamps.keys():
         return False
     for stale in store.home.glob("lab.duckdb.*.tmp*"):
@@ -194,17 +194,26 @@ def _row(run: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def refresh_database(store: RunStore, max_age_s: float = 0.0) -> None:
+    """Publish; where that cannot be done (a full disk, say) but there is a database, that one must do."""
+    try:
+        publish(store, max_age_s=max_age_s)
+    except (OSError, duckdb.Error):
+        if not database(store).exists():
+            raise
+
+
 def connect(home: Path | str | None = None) -> duckdb.DuckDBPyConnection:
     """Open the published database for reading, brought up to date first. Close it to see newer runs later."""
     store = RunStore(Path(home) if home else None)
-    publish(store)
+    refresh_database(store)
     return duckdb.connect(str(database(store)), read_only=True)
 
 
 def query(sql: str, values: list[Any] | None = None, *, store: RunStore | None = None) -> pd.DataFrame:
     """Run one query on the published database, at most FRESH_S old, and give its table."""
     store = store or RunStore()
-    publish(store, max_age_s=FRESH_S)
+    refresh_database(store, FRESH_S)
     for last in (False, True):
         try:
             with duckdb.connect(str(database(store)), read_only=True) as db:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import gradio as gr
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lab.store import RunStore
@@ -76,9 +76,11 @@ def create_app(store: RunStore | None = None) -> FastAPI:
             return PlainTextResponse(f"requests must come from this page; got one from {origin}.", 403)
         return await call(request)
 
+    script = PLOTLY_JS.read_bytes()
+
     @app.get("/lab/plotly.min.js", include_in_schema=False)
-    def plotly_js() -> FileResponse:
-        return FileResponse(PLOTLY_JS, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})
+    async def plotly_js() -> Response:
+        return Response(script, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})
 
     mounted: FastAPI = gr.mount_gradio_app(
         app, build_page(store), path="/", theme=theme(), css=STYLE.read_text(), head=HEAD,

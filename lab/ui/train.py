@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import secrets
 import shutil
 from html import escape
 from pathlib import Path
@@ -86,7 +88,11 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
     form.follow_model()
 
     def take_upload(path: str | None) -> Any:
-        return gr.skip() if path is None else str(keep_upload(store, Path(path)))
+        try:
+            return gr.skip() if path is None else str(keep_upload(store, Path(path)))
+        except OSError as error:
+            gr.Warning(_say(error, store))
+            return gr.skip()
 
     upload.upload(take_upload, upload, form.component("data"), **quiet)
 
@@ -183,7 +189,12 @@ def keep_upload(store: RunStore, path: Path) -> Path:
         mark = hashlib.file_digest(file, "sha256").hexdigest()[:8]
     kept = folder / f"{mark}-{path.name}"
     if not kept.exists():
-        shutil.copyfile(path, kept)
+        draft = kept.with_name(f"{kept.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            shutil.copyfile(path, draft)
+            os.replace(draft, kept)
+        finally:
+            draft.unlink(missing_ok=True)
     return kept
 
 
