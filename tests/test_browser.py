@@ -104,6 +104,12 @@ def newest(home: Path) -> Any:
     return RunStore(home).list()[0]
 
 
+def written(home: Path) -> int:
+    """How much the newest run has logged."""
+    events = newest(home).events
+    return int(events.stat().st_size) if events.exists() else 0
+
+
 def test_train_watch_leave_return_stop_resume(browser: Any, address: str, home: Path) -> None:
     """Start QOR, see it learn live, close the tab, come back, stop, resume; the charts' DOM is never rebuilt."""
     visit = Visit(browser, address)
@@ -216,8 +222,8 @@ def test_killing_the_app_ends_no_run(browser: Any, home: Path, tmp_path: Path) -
             visit.wait("#train-card", "running")
             process.kill()
             visit.page.close()
-        before = newest(runs).events.stat().st_size
-        wait_until(lambda before=before: newest(runs).events.stat().st_size > before)
+        before = written(runs)
+        wait_until(lambda before=before: written(runs) > before)
     (newest(runs).folder / "stop").touch()
     wait_until(lambda: newest(runs).status == "stopped")
 
@@ -229,7 +235,7 @@ def test_nothing_is_wider_than_the_page(browser: Any, address: str, width: int, 
     visit = Visit(browser, address, width=width, dark=dark)
     for tab in ("Train", "Runs"):
         visit.page.click(f"role=tab[name={tab}]")
-        visit.page.wait_for_timeout(1500)
+        visit.page.wait_for_timeout(800)
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
         folder = os.environ.get("QOR_LAB_SCREENSHOTS")
         if folder:

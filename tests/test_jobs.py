@@ -61,11 +61,11 @@ def test_two_runs_at_once_then_stop_and_resume(store: RunStore) -> None:
 
 
 def test_killing_a_worker_at_random_points_loses_nothing(store: RunStore) -> None:
-    """kill -9, five times, at random moments: no line it wrote is lost, and the end is that of an undisturbed run."""
+    """kill -9, four times, at random moments: no line it wrote is lost, and the end is that of an undisturbed run."""
     config = tiny(steps=400, checkpoint_every=25, eval_every=50, sample_every=100, cms_med_freq=4, cms_slow_freq=16)
     draws = random.Random(7)
     run = jobs.launch(config, store)
-    for turn in range(5):
+    for _ in range(4):
         before = len(read_log(run.events)[0])
         more = draws.randrange(5, 60)
         wait_until(
@@ -84,7 +84,6 @@ def test_killing_a_worker_at_random_points_loses_nothing(store: RunStore) -> Non
         assert run.events.read_bytes().startswith(acknowledged)
         publish(store)
         run = jobs.resume(store, crashed)
-        assert turn < 5
     assert ended(store, run).status == "finished"
     publish(store)
     found = query("SELECT count(*) AS n, max(step) AS top FROM steps WHERE run = ?", [run.id], store=store)
