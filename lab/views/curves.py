@@ -87,21 +87,21 @@ def compare(
 
 def band_raster(bands: pd.DataFrame, axis: str = "step") -> Figure:
     """Which band learnt when: a mark for each step at which a band's weights moved; columns step, band, updated."""
-    marks = []
+    marks, order = [], []
     for band, colour in BANDS.items():
         moved = bands[(bands["band"] == band) & bands["updated"]]
         if not len(bands[bands["band"] == band]):
             continue
         share = len(moved) / max(1, len(bands[bands["band"] == band]))
         shown = thin(moved, 600)
+        order.insert(0, f"{band}<br>{share:.0%}")
         marks.append({
-            "type": "scatter", "mode": "markers", "name": f"{band} · {share:.0%} of steps",
-            "x": _numbers(shown[COLUMNS[axis]]), "y": [band] * len(shown),
+            "type": "scatter", "mode": "markers", "name": f"{band} · {share:.0%} of steps", "showlegend": False,
+            "x": _numbers(shown[COLUMNS[axis]]), "y": [order[0]] * len(shown),
             "marker": {"symbol": "line-ns-open", "size": 22, "color": colour, "line": {"width": 1.5, "color": colour}},
             "hovertemplate": "step %{x}<extra>" + band + " band learnt</extra>",
         })  # fmt: skip
-    frame = layout("Which band learnt when?", AXES[axis], "band")
-    order = [band for band in reversed(BANDS) if (bands["band"] == band).any()]
+    frame = layout("Which band learnt when, in what share of steps?", AXES[axis], "")
     frame["yaxis"] |= {"categoryorder": "array", "categoryarray": order, "type": "category"}
     frame["hovermode"] = "closest"
     return {"data": marks, "layout": frame}
