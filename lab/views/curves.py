@@ -87,7 +87,8 @@ def compare(
 
 def band_raster(bands: pd.DataFrame, axis: str = "step") -> Figure:
     """Which band learnt when: a mark for each step at which a band's weights moved; columns step, band, updated."""
-    marks, order = [], []
+    marks: list[dict[str, Any]] = []
+    order: list[str] = []
     for band, colour in BANDS.items():
         moved = bands[(bands["band"] == band) & bands["updated"]]
         if not len(bands[bands["band"] == band]):
