@@ -13,7 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from lab.config import BRAINS, SECTIONS, ConfigError, RunConfig, build_config, changed_options, command_line
+from lab.config import BRAINS, RECIPES, SECTIONS, ConfigError, RunConfig, build_config, changed_options, command_line
 from lab.disk import explain_disk
 from lab.store import Run, RunStore, publish, query, refresh_database
 
@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
     train = command("train", _train, "Train a brain; Ctrl-C saves it and stops.", json_help="print one event a line")
     add_option_flags(train)
+    train.add_argument("--recipe", choices=tuple(RECIPES), help="Options of a long training; those you name win.")
     train.add_argument("--detach", action="store_true", help="Return at once; the run goes on by itself.")
     resume = command("resume", _resume, "Go on with a run that ended early.", json_help="print one event a line")
     resume.add_argument("--detach", action="store_true", help="Return at once; the run goes on by itself.")
@@ -139,7 +140,8 @@ def _options(arguments: argparse.Namespace, kinds: Sequence[type]) -> dict[str, 
 def _train(arguments: argparse.Namespace) -> int:
     from lab import jobs
 
-    config = build_config(_options(arguments, (RunConfig, *SECTIONS.values(), *BRAINS.values())))
+    options = _options(arguments, (RunConfig, *SECTIONS.values(), *BRAINS.values()))
+    config = build_config({"recipe": arguments.recipe, **options})
     store = RunStore()
     run = jobs.launch(config, store)
     return _accompany(store, run, arguments, 0)

@@ -139,7 +139,8 @@ class DataConfig:
 
     data: str = option(
         "facts",
-        "facts, facts:WORLD[,WORLD], a path to a .txt, .jsonl, .csv or .parquet file, or hub:NAME[:CONFIG][:COLUMN].",
+        "facts, facts:WORLD[,WORLD], curriculum (lessons for minds, without end), a path to a .txt, .jsonl, .csv or "
+        ".parquet file, or hub:NAME[:CONFIG][:COLUMN].",
         advanced=False,
     )
     column: str = option("text", "Column or key that holds the text of a .jsonl, .csv or .parquet file.")
@@ -216,15 +217,26 @@ class RunConfig:
             raise ConfigError(f"brain must be a {BRAINS[self.model].__name__}; got {self.brain!r}.", "model")
 
 
+STARTER = {
+    "data": "curriculum", "seq_len": 448, "batch_size": 12, "steps": 100_000, "minutes": 100.0, "seed": 1,
+    "threads": 1, "eval_every": 250, "sample_every": 250, "checkpoint_every": 250,
+}  # fmt: skip
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {  # options by model, so that a long training is one word
+    "starter": {"qor": STARTER, "baseline": {**STARTER, "conv_kernel": 4, "mlp_ratio": 8.0}}
+}
 SECTIONS: dict[str, type[Any]] = {"data": DataConfig, "training": TrainingConfig}
 
 
 def build_config(options: dict[str, Any]) -> RunConfig:
-    """Make a RunConfig from flat option names; whatever is left out takes the preset's value or the default.
+    """Make a RunConfig from flat option names; whatever is left out takes the recipe's, preset's or default value.
 
     Raises ConfigError for an unknown name, a name the chosen model lacks, or a value against its rule.
     """
     left = dict(options)
+    if recipe := left.pop("recipe", None):
+        if recipe not in RECIPES:
+            raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.", "recipe")
+        left = {**RECIPES[recipe].get(left.get("model", "qor"), {}), **left}
     head = {name: left.pop(name) for name in ("model", "preset") if name in left}
     model, preset = head.get("model", "qor"), head.get("preset", "tiny")
     for name, value, table in (("model", model, BRAINS), ("preset", preset, PRESETS)):

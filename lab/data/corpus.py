@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.config import ConfigError, DataConfig
+from lab.data.curriculum.lessons import lessons
 from lab.data.facts import WORLDS, load_facts, render_facts
 from lab.data.files import read_texts
 from lab.data.hub import stream_texts
 from lab.data.tokenizer import Tokens, encode_document
 
+CURRICULUM = "curriculum"
 GOLDEN = 2654435769  # 2^32 / golden ratio: multiples of it fall evenly over [0, 2^32)
 
 
@@ -48,6 +50,8 @@ def open_corpus(config: DataConfig) -> Corpus:
         worlds = tuple(part.strip() for part in name[6:].split(",") if part.strip()) or tuple(WORLDS)
         documents = [Document(tokens, held_out) for tokens, held_out in render_facts(load_facts(worlds))]
         return Corpus(name, lambda start: iter(documents[start:]))
+    if name == CURRICULUM:
+        return Corpus(name, lambda start: (Document(tokens, False) for tokens in lessons(start)), streamed=True)
     if name.startswith("hub:"):
         parts = name[4:].split(":")
         if len(parts) > 3 or not parts[0]:
@@ -61,7 +65,9 @@ def open_corpus(config: DataConfig) -> Corpus:
     except (OSError, RuntimeError, ValueError):  # too long for a name, or nobody's home
         exists = False
     if not exists:
-        raise ConfigError(f"data must name a file that exists, facts or hub:NAME; got {name[:200]!r}.", "data")
+        raise ConfigError(
+            f"data must name a file that exists, facts, curriculum or hub:NAME; got {name[:200]!r}.", "data"
+        )
     return _from_texts(name, read_texts(path, config.column), config.validation_share, streamed=False)
 
 

@@ -5,11 +5,18 @@ Above the 256 bytes stand marks. A mark cannot be typed: text is always data, wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-START, END, ANSWER = 256, 257, 258  # a document begins; it ends; what follows answers what came before
+START, END, ANSWER = 256, 257, 258  # a document or question begins; it ends; what follows answers what came before
+NOTE, UNKNOWN = 259, 260  # a note begins; "I have not learned that yet." in one token
+QUIZ, SORT, SAME = 261, 262, 263  # what can be asked of this note; is it told or asked; does one note replace the other
 BYTES = 256
+I_DO_NOT_KNOW = "I have not learned that yet."
+SPOKEN = {UNKNOWN: I_DO_NOT_KNOW}  # marks that are said aloud
+DRAWN = {**SPOKEN, ANSWER: " → ", NOTE: "• ", QUIZ: " ⇒ ", START: " ", SORT: "sort: ", SAME: " same?"}  # to look at
 
 Tokens = NDArray[np.int64]
 
@@ -19,9 +26,11 @@ def encode(text: str) -> list[int]:
     return list(text.encode("utf-8", errors="replace"))
 
 
-def decode(tokens: list[int]) -> str:
-    """Give the text of `tokens`, without marks; bytes that are not UTF-8 show as �."""
-    return bytes(token for token in tokens if token < BYTES).decode("utf-8", errors="replace")
+def decode(tokens: Sequence[int], marks: Mapping[int, str] | None = None) -> str:
+    """Give the text of `tokens`; bytes that are not UTF-8 show as �, marks as `marks` says or not at all."""
+    shown = {mark: text.encode() for mark, text in (marks or SPOKEN).items()}
+    parts = (bytes([token]) if token < BYTES else shown.get(token, b"") for token in tokens)
+    return b"".join(parts).decode("utf-8", errors="replace")
 
 
 def encode_document(text: bytes) -> Tokens:
@@ -32,3 +41,8 @@ def encode_document(text: bytes) -> Tokens:
 def encode_answer(question: str, answer: str) -> Tokens:
     """Give START, the question, ANSWER, the answer, END, as int64."""
     return np.array([START, *encode(question), ANSWER, *encode(answer), END], dtype=np.int64)
+
+
+def encode_notes(notes: Sequence[str]) -> list[int]:
+    """Give each note after a NOTE mark, oldest first; what reads them goes on with START and a question."""
+    return [token for note in notes for token in (NOTE, *encode(note))]

@@ -33,7 +33,7 @@ def launch(config: RunConfig, store: RunStore | None = None) -> Run:
     if not config.data.data.startswith("hub:"):  # the worker asks the hub, and says what it answers
         check_data(config)
         name = config.data.data.strip()
-        if name != "facts" and not name.startswith("facts:"):  # the worker may stand elsewhere
+        if name not in ("facts", "curriculum") and not name.startswith("facts:"):  # the worker may stand elsewhere
             config = replace(config, data=replace(config.data, data=str(Path(name).expanduser().resolve())))
     run = store.create(config)
     return _spawn(store, run, resume=False)

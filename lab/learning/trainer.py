@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lab.config import RunConfig, TrainingConfig
-from lab.data import ANSWER, BYTES, END, START, Batches, Cursor, decode, encode, open_corpus, validation_batches
+from lab.data import ANSWER, BYTES, DRAWN, END, START, Cursor, decode, encode, open_source
 from lab.events import Checkpointed, Evaluated, Event, Finished, Notice, RolledBack, Sampled, Started, Step
 from lab.learning.checkpoint import Checkpoint, load_newest, save_checkpoint
 from lab.learning.machine import Machine, choose_machine
@@ -51,8 +51,8 @@ class _Training:
     def __init__(self, config: RunConfig, machine: Machine) -> None:
         self.config, self.machine = config, machine
         self.options = config.training
-        self.corpus = open_corpus(config.data)
-        self.validation = validation_batches(self.corpus, config.data, self.options.eval_batches)
+        self.source = open_source(config.data)
+        self.validation = self.source.validate(self.options.eval_batches)
         self.step = self.tokens = self.rollbacks = 0
         self.elapsed_s = 0.0
         self.lr_scale = 1.0
@@ -67,7 +67,7 @@ class _Training:
             self.brain, weight_decay=options.weight_decay, clip=options.clip, slow_lr_power=options.slow_lr_power
         )
         self.forward: Callable[[Tensor], tuple[Tensor, Any]] = self.brain
-        self.batches = Batches(self.corpus, self.config.data, options.seed)
+        self.batches = self.source.read(options.seed, None)
         self.surprise = RunningSurprise()
         self.step = self.tokens = 0
         self.mean_loss = None
@@ -96,19 +96,20 @@ class _Training:
         self.lr_scale, self.rollbacks = numbers["lr_scale"], numbers["rollbacks"]
         self.surprise = RunningSurprise(numbers["surprise"])
         cursor = Cursor(**numbers["cursor"])
-        self.batches = Batches(self.corpus, self.config.data, self.options.seed, cursor)
+        self.batches = self.source.read(self.options.seed, cursor)
 
     def progress(self) -> float:
         """Share of the run that is done, by steps or by time, whichever is further."""
         limit_s = 60 * self.options.minutes
         return max(self.step / self.options.steps, self.elapsed_s / limit_s if limit_s else 0.0)
 
-    def losses(self, batch: Tensor) -> tuple[Tensor, Any]:
-        """batch (B, T + 1) → the loss of every token (B·T,) in nats, and the brain's state after."""
+    def losses(self, batch: Tensor) -> tuple[Tensor, Tensor | None, Any]:
+        """batch (B, T + 1) → the loss of every token (B·T,) in nats, its weight if not 1, and the brain's state."""
         batch = batch.to(self.machine.device)
         with self.machine.autocast():
             logits, state = self.forward(batch[:, :-1])
-        return F.cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten(), reduction="none"), state
+        losses = F.cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten(), reduction="none")
+        return losses, self.source.weigh(batch).flatten() if self.source.weigh else None, state
 
     def learn(self) -> Step | float:
         """Do one step; or, where the loss has jumped, none, and give that loss."""
@@ -116,8 +117,9 @@ class _Training:
         lr = rate_at(self.options, self.progress()) * self.lr_scale
         total, shares, fires, count = 0.0, 0.0, [], 0
         for _ in range(self.options.accumulate):
-            losses, state = self.losses(self.batches.next())
-            mean = losses.mean()
+            losses, weights, state = self.losses(self.batches.next())
+            mean = losses.mean() if weights is None else (losses * weights).sum() / weights.sum()
+            losses = losses if weights is None else losses[weights > 0]
             total += float(mean.detach()) / self.options.accumulate
             shares += self.surprise.measure(losses) / self.options.accumulate
             rate = self.brain.fire_rate(state)
@@ -155,15 +157,18 @@ class _Training:
         self.restart()
         if checkpoint:
             self.load(checkpoint)
-        self.batches = Batches(self.corpus, self.config.data, self.options.seed, cursor)  # not the same data again
+        self.batches = self.source.read(self.options.seed, cursor)  # not the same data again
         self.lr_scale, self.rollbacks, self.elapsed_s = scale, rollbacks, elapsed_s
         return RolledBack(came_from, self.step, loss, scale)
 
     @torch.no_grad()
     def evaluate(self) -> Evaluated:
         """Bits for each byte of the validation text; the marks between documents cost bits too."""
-        nats = sum(float(self.losses(batch)[0].sum()) for batch in self.validation)
-        size_bytes = sum(int((batch[:, 1:] < BYTES).sum()) for batch in self.validation)
+        nats, size_bytes = 0.0, 0
+        for batch in self.validation:
+            losses, weights, _ = self.losses(batch)
+            nats += float(losses.sum() if weights is None else losses[weights > 0].sum())
+            size_bytes += int((batch[:, 1:] < BYTES).sum())
         return Evaluated(self.step, "validation", nats / math.log(2) / size_bytes)
 
     def sample(self) -> Sampled:
@@ -177,13 +182,18 @@ class _Training:
                 self.brain, prompt, options.sample_bytes, stop=END if asked else None,
                 temperature=0.0 if asked else 0.8, generator=draws,
             )  # fmt: skip
-        return Sampled(self.step, decode(prompt), decode(text))
+        return Sampled(self.step, decode(prompt, DRAWN).strip(), decode(text))
 
     def _validation_prompt(self) -> list[int]:
         """A question with its mark, or the first bytes, of another validation document each time."""
+        turn = self.step // self.options.sample_every * 7919
+        if self.source.weigh:  # a row is a whole lesson, or several that share their notes
+            rows = [row for batch in self.validation for row in batch if ANSWER in row]
+            lesson: list[int] = rows[turn % len(rows)].tolist()
+            return lesson[: lesson.index(ANSWER) + 1]
         stream: list[int] = torch.cat([batch[:, :-1].flatten() for batch in self.validation]).tolist()
         starts = [i for i, token in enumerate(stream) if token == START] or [0]
-        begin = starts[self.step // self.options.sample_every * 7919 % len(starts)]
+        begin = starts[turn % len(starts)]
         document = stream[begin : begin + 256]
         end = document.index(END) if END in document else len(document)
         if ANSWER in document[:end]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from lab.config import ConfigError, DataConfig, RunConfig
-from lab.data import ANSWER, END, START, decode, encode, open_corpus, preview
+from lab.data import ANSWER, DRAWN, END, START, decode, encode, open_corpus, preview
 from lab.learning.checkpoint import load_newest
 from lab.models import Brain, build
 from lab.models.checkpoint import save_brain
@@ -61,14 +61,9 @@ def export_trained(config: RunConfig, folder: Path, to: Path) -> list[Path]:
 def preview_data(config: DataConfig, count: int = 5) -> list[tuple[str, bool]]:
     """Give the first documents that a run of this config would read, and whether each is for validation.
 
-    A question's mark shows as an arrow. Raises ConfigError as `open_corpus` does.
+    Marks are drawn: an arrow before an answer, a dot before a note. Raises ConfigError as `open_corpus` does.
     """
-    shown = []
-    for document in preview(open_corpus(config), count):
-        tokens = document.tokens.tolist()
-        if ANSWER in tokens:
-            place = tokens.index(ANSWER)
-            shown.append((f"{decode(tokens[:place])} → {decode(tokens[place:])}", document.validation))
-        else:
-            shown.append((decode(tokens), document.validation))
-    return shown
+    return [
+        (decode(found.tokens.tolist(), DRAWN).strip(), found.validation)
+        for found in preview(open_corpus(config), count)
+    ]

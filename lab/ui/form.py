@@ -10,7 +10,7 @@ import gradio as gr
 
 from lab.config import BRAINS, PRESETS, SECTIONS, ConfigError, RunConfig, build_config
 
-DATA_CHOICES = ["facts", "facts:animals,arithmetic", "facts:capitals", "facts:elements"]
+DATA_CHOICES = ["facts", "curriculum", "facts:animals,arithmetic", "facts:capitals", "facts:elements"]
 
 
 @dataclass(frozen=True)

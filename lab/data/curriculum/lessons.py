@@ -1,0 +1,350 @@
+"""Lessons without end: what a brain must be able to do before it can be a mind.
+
+    read      NOTE note NOTE note START question ANSWER value END     the newest of contradicting notes wins
+    abstain   … the same, when no note answers: ANSWER UNKNOWN END
+    quiz      NOTE note QUIZ question ANSWER value END                what can be asked of a note
+    closed    START question ANSWER value END                         what the brain knows by heart, or UNKNOWN
+    talk      START hello ANSWER reply END
+    sort      SORT text ANSWER t END                                  t told, q asked, s small talk
+    same      NOTE old NOTE new SAME ANSWER r END                     r repeats, y replaces, n is about something else
+
+With notes open a brain answers from the notes alone; without, from its weights alone. So every answer has a known source.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
+
+import numpy as np
+
+from lab.data.curriculum.facts import MadeFact, Relation, clash, load_relations, make_fact
+from lab.data.curriculum.subjects import Subject
+from lab.data.curriculum.values import FOLDER, Value, first_name, words
+from lab.data.facts import load_facts, load_wordings
+from lab.data.tokenizer import ANSWER, END, QUIZ, SAME, SORT, START, UNKNOWN, Tokens, encode, encode_notes
+
+INNATE = (("capitals", "capital"), ("elements", "symbol"))  # (world, relation) that every starter knows by heart
+LEVELS = (1, 2, 4, 8)  # most notes in a lesson, as the curriculum grows
+SHARES = {"read": 0.5, "quiz": 0.13, "closed": 0.11, "closed_unknown": 0.06, "talk": 0.05, "sort": 0.07, "same": 0.08}
+
+OPENINGS = (
+    "Remember that ", "By the way, ", "Please note: ", "FYI, ", "Hey, ", "Just so you know, ", "So, ", "Well, ",
+    "Please remember that ", "Note that ", "Remember: ", "I should tell you that ", "You should know that ", "Oh, ",
+)  # fmt: skip
+CORRECTIONS = ("Actually, ", "Correction: ", "No, ", "Sorry, ", "From now on, ", "I was wrong, ", "Now ", "Update: ")
+ASKINGS = (
+    "Tell me, ", "Do you know, ", "Remind me, ", "Quick question: ", "Hey, ", "Please tell me, ", "I forgot, ", "Say, ",
+    "So, ", "And ", "Can you tell me, ",
+)  # fmt: skip
+TAILS = (
+    ", you know", ", I think", " and I love it", " and that is that", ", to be honest", " because of my job", ", as always",
+    " since last year", " these days", " at the moment", ", believe it or not", ", just like last time", ", of course",
+    " and nobody minds", ", which is nice", " again", ", if I am not mistaken", " for now", " but not for long", ", by the way",
+)  # fmt: skip
+LOWERED = frozenset(
+    [
+        "my",
+        "the",
+        "your",
+        "our",
+        "in",
+        "at",
+        "to",
+        "you",
+        "people",
+        "everyone",
+        "there",
+        "a",
+        "an",
+        "for",
+        "from",
+        "on",
+        "this",
+        "yesterday",
+        "last",
+        "into",
+        "inside",
+        "it",
+        "when",
+        "every",
+        "everybody",
+        "one",
+        "what",
+        "who",
+        "where",
+        "how",
+        "which",
+        "whose",
+        "why",
+        "with",
+        "by",
+        "of",
+        "until",
+        "since",
+        "under",
+        "we",
+        "they",
+        "do",
+        "beside",
+        "no",
+        "as",
+        "was",
+    ]
+)
+
+
+@functools.cache
+def small_talk() -> dict[str, tuple[tuple[str, ...], str]]:
+    """Give what is heard and the reply, by topic."""
+    table = tomllib.loads((FOLDER / "talk.toml").read_text(encoding="utf-8"))
+    return {topic: (tuple(row["hear"]), row["reply"]) for topic, row in table.items()}
+
+
+@functools.cache
+def innate_facts() -> tuple[MadeFact, ...]:
+    """Give the real facts that a starter knows by heart."""
+    facts = []
+    for world, relation in INNATE:
+        wordings = [w for w in load_wordings() if w.relation == relation]
+        say, ask = (
+            tuple(
+                w.text.replace("{subject}", "{S}").replace("{value}", "{v}")
+                for w in sorted(wordings, key=lambda w: w.held_out)
+                if w.kind == kind
+            )
+            for kind in ("statement", "question")
+        )
+        found = Relation(relation, "innate", "made_city" if relation == "capital" else "acronym_value", say, ask)
+        for fact in load_facts([world]):
+            if fact.relation == relation:
+                subject = Subject(fact.subject, f"{fact.subject}'s", fact.subject)
+                facts.append(MadeFact(found, subject, Value(fact.value)))
+    return tuple(facts)
+
+
+def lower_first(text: str) -> str:
+    """Make the first letter small where it begins a plain word, not a name."""
+    return text[:1].lower() + text[1:] if re.split(r"[ ,']", text.lower())[0] in LOWERED else text
+
+
+def contract(text: str) -> str:
+    """Say "What's" for "What is", "I'm" for "I am"."""
+    text = re.sub(r"^(What|Who|Where|When|How) is\b", r"\1's", text)
+    text = re.sub(r"\bI am\b", "I'm", text)
+    return re.sub(r"\b(does|did|was|is) not\b", r"\1n't", text)
+
+
+def roughen(text: str, rng: random.Random) -> str:
+    """Type `text` as people do: contracted, in small letters, without the last stop."""
+    if rng.random() < 0.3:
+        text = contract(text)
+    if rng.random() < 0.2:
+        text = text.rstrip(".?!")
+    if rng.random() < 0.2:
+        text = text.lower()
+        text = text.replace("'s", "s").replace("'m", "m").replace("n't", "nt") if rng.random() < 0.4 else text
+    return text
+
+
+def tell(fact: MadeFact, wording: int, rng: random.Random, *, update: bool = False) -> str:
+    """State `fact` as a person would type it."""
+    text = fact.say(wording)
+    if rng.random() < 0.1:
+        text = text.rstrip(".") + rng.choice(TAILS) + "."
+    if rng.random() < (0.4 if update else 0.15):
+        text = rng.choice(CORRECTIONS if update else OPENINGS) + lower_first(text)
+    return roughen(text, rng)
+
+
+def ask(fact: MadeFact, wording: int, rng: random.Random) -> str:
+    """Ask for `fact` as a person would type it."""
+    text = fact.ask(wording)
+    if rng.random() < 0.12:
+        text = rng.choice(ASKINGS) + lower_first(text)
+    return roughen(text, rng)
+
+
+def _wordings(fact: MadeFact, rng: random.Random) -> tuple[int, int]:
+    """A statement and a question of the trained wordings that fit each other."""
+    statement = rng.randrange(len(fact.relation.say) - 1)
+    return statement, statement if fact.relation.paired else rng.randrange(len(fact.relation.ask) - 1)
+
+
+def introduce(fact: MadeFact, rng: random.Random) -> tuple[MadeFact, MadeFact]:
+    """Now and then name a person in passing ("my sister Anna works …"): the fact as said, and as asked."""
+    name = fact.subject.name
+    if (
+        rng.random() > 0.15
+        or fact.relation.name == "name"
+        or name.split(" ")[-1] not in words()["kin"] + words()["pet"]
+    ):
+        return fact, fact
+    first = first_name(rng)
+    said, called = (Subject(n, f"{n}'s", n) for n in (f"{name} {first}", first))
+    return replace(fact, subject=said), replace(fact, subject=called) if rng.random() < 0.4 else fact
+
+
+def as_told(value: str, note: str) -> str:
+    """Give `value` as the note spells it: a note in small letters is answered in small letters."""
+    if value in note:
+        return value
+    return value.lower() if note == note.lower() else value
+
+
+def _neighbour(fact: MadeFact, rng: random.Random) -> MadeFact:
+    """A fact that looks like `fact` but does not answer its question."""
+    for _ in range(30):
+        draw = rng.random()
+        if draw < 0.35 or fact.relation.about == "innate":
+            other = make_fact(rng)
+        elif draw < 0.65:
+            other = make_fact(rng, fact.relation.name)
+            if rng.random() < 0.5 and other.value.key:  # the same kind of thing for someone else
+                other = MadeFact(
+                    other.relation, other.subject, Value(other.value.text, fact.value.key, fact.value.key_plain)
+                )
+        else:
+            names = [n for n, r in load_relations().items() if r.about == fact.relation.about and not r.unseen]
+            other = make_fact(rng, rng.choice(names))
+            other = MadeFact(other.relation, fact.subject, other.value)
+        if not clash(fact, other):
+            return other
+    return make_fact(rng, "meaning")
+
+
+def _any_fact(rng: random.Random) -> MadeFact:
+    if rng.random() < 0.04:  # notes may say otherwise than the brain knows
+        fact = rng.choice(innate_facts())
+        return MadeFact(fact.relation, fact.subject, rng.choice(innate_facts()).value)
+    return make_fact(rng)
+
+
+def _read(rng: random.Random, level: int) -> list[int]:
+    """Notes, and one to three questions of which some have no answer in them."""
+    most = LEVELS[level]
+    count = min(most, rng.choice((1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4, 4, 5, 6, 8)))
+    target = _any_fact(rng)
+    facts = [target]
+    while len(facts) < count:
+        facts.append(_neighbour(rng.choice(facts), rng))
+    facts = [fact for i, fact in enumerate(facts) if not any(clash(fact, other) for other in facts[:i])]
+    rng.shuffle(facts)
+    notes, told = [], []
+    for fact in facts:
+        statement, question = _wordings(fact, rng)
+        older = not fact.relation.many and fact.relation.about != "innate" and rng.random() < 0.12 and most > 1
+        if older:
+            before = fact.with_value(rng)
+            place = rng.randint(0, len(notes))
+            notes.insert(
+                place,
+                tell(before, rng.randrange(len(fact.relation.say) - 1) if not fact.relation.paired else statement, rng),
+            )
+        said, asked = introduce(fact, rng)
+        note = tell(said, statement, rng, update=older)
+        notes.append(note)
+        told.append((asked, question, as_told(fact.value.text, note)))
+    if len(notes) > 1 and rng.random() < 0.12:  # two facts in one breath
+        last = notes.pop()
+        notes[-1] = f"{notes[-1].rstrip('.')} and {lower_first(last)}"
+    tokens = encode_notes(notes)
+    for fact, question, answer in rng.sample(told, min(len(told), rng.randint(1, 4))):
+        if rng.random() < 0.25:
+            tokens += _lesson(_unanswered(facts, rng), [UNKNOWN])
+        else:
+            tokens += _lesson(ask(fact, question, rng), encode(answer))
+    return tokens
+
+
+def _unanswered(facts: list[MadeFact], rng: random.Random) -> str:
+    """A question that none of `facts` answers, although it looks as if."""
+    other = rng.choice(innate_facts()) if rng.random() < 0.1 else _neighbour(rng.choice(facts), rng)
+    while any(clash(fact, other) for fact in facts):
+        other = make_fact(rng, "attribute_nonsense")
+    return ask(other, _wordings(other, rng)[1], rng)
+
+
+def _lesson(question: str, answer: list[int]) -> list[int]:
+    return [START, *encode(question), ANSWER, *answer, END]
+
+
+def _quiz(rng: random.Random, level: int) -> list[int]:
+    fact = rng.choice(innate_facts()) if rng.random() < 0.05 else make_fact(rng)
+    statement, question = _wordings(fact, rng)
+    note = tell(fact, statement, rng)
+    answer = encode(as_told(fact.value.text, note))
+    return [*encode_notes([note]), QUIZ, *encode(fact.ask(question)), ANSWER, *answer, END]
+
+
+def _closed(rng: random.Random, level: int) -> list[int]:
+    fact = rng.choice(innate_facts())
+    return _lesson(ask(fact, _wordings(fact, rng)[1], rng), encode(fact.value.text))
+
+
+def _closed_unknown(rng: random.Random, level: int) -> list[int]:
+    fact = make_fact(rng)
+    return _lesson(ask(fact, _wordings(fact, rng)[1], rng), [UNKNOWN])
+
+
+def _heard(rng: random.Random) -> tuple[str, str]:
+    hear, reply = rng.choice(list(small_talk().values()))
+    heard = rng.choice(hear[:-1])
+    if rng.random() < 0.4 and not heard.endswith("?"):
+        heard += rng.choice((".", "!", "!!"))
+    return roughen(heard, rng), reply
+
+
+def _talk(rng: random.Random, level: int) -> list[int]:
+    heard, reply = _heard(rng)
+    return _lesson(heard, encode(reply))
+
+
+def _sort(rng: random.Random, level: int) -> list[int]:
+    fact = make_fact(rng)
+    statement, question = _wordings(fact, rng)
+    kind = rng.choice("ttqqs")
+    text = {"t": lambda: tell(fact, statement, rng), "q": lambda: ask(fact, question, rng), "s": lambda: _heard(rng)[0]}
+    return [SORT, *encode(text[kind]()), ANSWER, *encode(kind), END]
+
+
+def _same(rng: random.Random, level: int) -> list[int]:
+    fact = make_fact(rng)
+    kind = rng.choice("ryynnn")
+    statement, _ = _wordings(fact, rng)
+    other, _ = _wordings(fact, rng)
+    if fact.relation.paired:
+        other = statement
+    old, new = tell(fact, statement, rng), ""
+    if kind == "r":
+        new = tell(fact, other, rng)
+    elif kind == "y" or rng.random() < 0.1:
+        changed = fact.with_value(rng)
+        new = tell(changed, other, rng, update=rng.random() < 0.5)
+        kind = "n" if fact.relation.many else "y"
+    else:
+        neighbour = _neighbour(fact, rng)
+        new = tell(neighbour, _wordings(neighbour, rng)[0], rng)
+    return [*encode_notes([old, new]), SAME, ANSWER, *encode(kind), END]
+
+
+SKILLS: dict[str, Callable[[random.Random, int], list[int]]] = {
+    "read": _read, "quiz": _quiz, "closed": _closed, "closed_unknown": _closed_unknown, "talk": _talk, "sort": _sort,
+    "same": _same,
+}  # fmt: skip
+
+
+def make_lesson(rng: random.Random, level: int = len(LEVELS) - 1, skill: str | None = None) -> list[int]:
+    """Make one lesson as tokens (T,), of `skill` or of one drawn by SHARES."""
+    skill = skill or rng.choices(list(SHARES), list(SHARES.values()))[0]
+    return SKILLS[skill](rng, level)
+
+
+def lessons(start: int = 0) -> Iterator[Tokens]:
+    """Yield lessons to look at, each (T,) int64, from number `start` on, without end."""
+    return (np.array(make_lesson(random.Random(f"shown {number}"))) for number in count(start))

@@ -1,0 +1,242 @@
+"""Made-up subjects and values of every kind that relations.toml names: people, things, codes, times, prices, words.
+
+A kind that is a list in words.toml is drawn from it. The others are put together here, so that there is no end of them
+and most are never seen twice.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import string
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+@functools.cache
+def words() -> dict[str, tuple[str, ...]]:
+    """Give every list of words.toml; a list with a bar in it is cut at bars, others at spaces."""
+    read: dict[str, str] = tomllib.loads((FOLDER / "words.toml").read_text(encoding="utf-8"))
+    lists = {}
+    for name, text in read.items():
+        parts = text.replace("\n", " ").split("|") if "|" in text else text.split()
+        lists[name] = tuple(part.strip() for part in parts)
+    return lists
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a relation says of its subject. `key` is the part that question and statement share ("sister")."""
+
+    text: str
+    key: str = ""
+    key_plain: str = ""  # the key as a question has it ("see" of "saw")
+
+
+def _pick(rng: random.Random, kind: str) -> str:
+    return rng.choice(words()[kind])
+
+
+def made_word(rng: random.Random) -> str:
+    """A word of two or three syllables that probably nobody uses."""
+    word = "".join(_pick(rng, "syllable") for _ in range(rng.choice((2, 2, 3))))
+    return word + rng.choice(("", "", "n", "r", "s", "x", "k", "l"))
+
+
+def first_name(rng: random.Random) -> str:
+    return made_word(rng).capitalize() if rng.random() < 0.25 else _pick(rng, "first_name")
+
+
+def full_name(rng: random.Random) -> str:
+    surname = made_word(rng).capitalize() if rng.random() < 0.25 else _pick(rng, "surname")
+    return f"{first_name(rng)} {surname}" if rng.random() < 0.5 else first_name(rng)
+
+
+def number(rng: random.Random) -> str:
+    return str(rng.randint(2, 10 ** rng.randint(1, 3)))
+
+
+def count(rng: random.Random) -> str:
+    return rng.choice(
+        (
+            str(rng.randint(1, 30)),
+            *["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"],
+        )
+    )
+
+
+def code(rng: random.Random) -> str:
+    shape = rng.choice(
+        ("dddd", "ddddd", "uudd", "u-ddd", "uudddd", "dd-dd-dd", "udud", "dddu", "uuu-dd", "u7dd", "Qd#d")
+    )
+    return _shaped(rng, shape)
+
+
+def _shaped(rng: random.Random, shape: str) -> str:
+    draw = {"d": string.digits, "u": string.ascii_uppercase, "l": string.ascii_lowercase}
+    return "".join(rng.choice(draw[letter]) if letter in draw else letter for letter in shape)
+
+
+def price(rng: random.Random) -> str:
+    amount = rng.choice(
+        (str(rng.randint(1, 99)), str(rng.randint(1, 20) * 50), f"{rng.randint(1, 49)}.{rng.randint(1, 19) * 5:02d}")
+    )
+    return rng.choice(
+        (f"${amount}", f"{amount} euros", f"{amount} dollars", f"{amount} pounds", f"€{amount}", f"{amount} crowns")
+    )
+
+
+def time(rng: random.Random) -> str:
+    hour, minute = rng.randint(1, 12), rng.choice(("00", "15", "30", "45", "05", "20", "50"))
+    spoken = rng.choice(("half past", "quarter past", "quarter to", "ten past"))
+    names = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    return rng.choice(
+        (f"{hour} {rng.choice(('am', 'pm'))}", f"{hour + rng.choice((0, 11))}:{minute}", f"{hour} o'clock",
+         f"{hour}:{minute} {rng.choice(('am', 'pm'))}", f"{spoken} {names[hour - 1]}", "noon", "midnight")
+    )  # fmt: skip
+
+
+def day(rng: random.Random) -> str:
+    month, date = _pick(rng, "month"), rng.randint(1, 28)
+    ending = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd"}.get(date, "th")
+    return rng.choice(
+        (f"{month} {date}", f"{date} {month}", f"the {date}{ending} of {month}", f"{month} {date}{ending}",
+         f"{date} {month} {rng.randint(2020, 2035)}", f"{date}.{rng.randint(1, 12)}.")
+    )  # fmt: skip
+
+
+def company(rng: random.Random) -> str:
+    made = made_word(rng).capitalize()
+    name = rng.choice((_pick(rng, "company_word"), made))
+    return rng.choice((f"{name} {_pick(rng, 'company_kind')}", made, f"{_pick(rng, 'surname')} and Sons"))
+
+
+def title(rng: random.Random) -> str:
+    one, two = _pick(rng, "title_word"), _pick(rng, "title_word")
+    return rng.choice(
+        (
+            f"The {one}",
+            f"The {one} of {two}s",
+            f"{one} and {two}",
+            f"A {one} in the {two}",
+            f"The Last {one}",
+            made_word(rng).capitalize(),
+        )
+    )
+
+
+def phone(rng: random.Random) -> str:
+    return _shaped(
+        rng, rng.choice(("ddd-dddd", "dddddddd", "ddd ddd ddd", "+dd ddd dddd", "0dd dd dd dd", "ddd-ddd-dddd"))
+    )
+
+
+def email(rng: random.Random) -> str:
+    host = rng.choice(("mail.com", "post.org", f"{made_word(rng)}.net", "home.io"))
+    return f"{first_name(rng).lower()}{rng.choice(('', '.', '_'))}{rng.choice((made_word(rng), number(rng)))}@{host}"
+
+
+def password(rng: random.Random) -> str:
+    return rng.choice(
+        (f"{made_word(rng)}{number(rng)}", _shaped(rng, "lludddl"), f"{_pick(rng, 'colour').replace(' ', '')}-{_pick(rng, 'pet').replace(' ', '')}-{number(rng)}",
+         f"{made_word(rng).capitalize()}!{rng.randint(1, 99)}")
+    )  # fmt: skip
+
+
+def _measure(*units: str) -> Callable[[random.Random], str]:
+    return lambda rng: (
+        f"{rng.choice((str(rng.randint(2, 90)), f'{rng.randint(1, 9)}.{rng.randint(1, 9)}'))} {rng.choice(units)}"
+    )
+
+
+def _either(*kinds: str) -> Callable[[random.Random], str]:
+    return lambda rng: make_text(rng.choice(kinds), rng)
+
+
+TEXTS: dict[str, Callable[[random.Random], str]] = {
+    "first_name": first_name,
+    "full_name": full_name,
+    "surname": lambda rng: made_word(rng).capitalize() if rng.random() < 0.3 else _pick(rng, "surname"),
+    "nickname": lambda rng: rng.choice((made_word(rng).capitalize(), f"{first_name(rng)[:4]}y", _pick(rng, "animal").capitalize())),
+    "titled_name": lambda rng: f"{rng.choice(('Dr', 'Mr', 'Mrs', 'Ms', 'Dr.'))} {make_text('surname', rng)}",
+    "age": lambda rng: str(rng.randint(1, 99)),
+    "year": lambda rng: str(rng.randint(1500, 2030)),
+    "number": number,
+    "big_number": lambda rng: rng.choice((f"{rng.randint(1, 99)} million", f"{rng.randint(1, 999)},000", str(rng.randint(1000, 99999)))),
+    "count": count,
+    "code": code,
+    "pin": lambda rng: _shaped(rng, rng.choice(("dddd", "dddddd"))),
+    "price": price,
+    "time": time,
+    "day": day,
+    "company": company,
+    "title": title,
+    "phone": phone,
+    "email": email,
+    "handle": lambda rng: f"{made_word(rng)}{rng.choice(('', '_', '.'))}{number(rng)}",
+    "password": password,
+    "street": lambda rng: rng.choice((f"{rng.randint(1, 99)} {make_text('surname', rng)} Street", f"{make_text('title_word', rng)} Road {rng.randint(1, 150)}", f"{rng.randint(1, 20)} {made_word(rng).capitalize()} Lane")),
+    "school": lambda rng: f"{rng.choice((make_text('surname', rng), make_text('city', rng), made_word(rng).capitalize()))} {rng.choice(('High', 'School', 'College', 'Academy', 'University', 'Primary School'))}",
+    "height": lambda rng: rng.choice((f"1.{rng.randint(40, 99)} m", f"{rng.randint(140, 205)} cm", f"{rng.randint(4, 6)} feet {rng.randint(1, 11)}")),
+    "kilos": _measure("kg", "kilos", "pounds", "tons", "grams"),
+    "length": _measure("cm", "m", "metres", "inches", "feet"),
+    "distance": _measure("km", "miles", "minutes on foot", "metres", "blocks"),
+    "duration": _measure("minutes", "hours", "days", "weeks"),
+    "seat": lambda rng: _shaped(rng, rng.choice(("du", "ddu", "u-dd", "dd"))),
+    "room": lambda rng: _shaped(rng, rng.choice(("ddd", "dd", "udd", "d.dd"))),
+    "bus": lambda rng: _shaped(rng, rng.choice(("dd", "d", "ddd", "udd"))),
+    "club": lambda rng: rng.choice((f"the {_pick(rng, 'city')} {_pick(rng, 'title_word')}s", f"FC {made_word(rng).capitalize()}", f"{make_text('city', rng)} United")),
+    "city": lambda rng: made_word(rng).capitalize() if rng.random() < 0.2 else _pick(rng, "city"),
+    "made_city": lambda rng: f"{rng.choice(('', '', '', 'Port ', 'New '))}{made_word(rng).capitalize()}",
+    "made_word": made_word,
+    "floor": lambda rng: rng.choice((f"the {rng.choice(('first', 'second', 'third', 'fourth', 'fifth', 'top', 'ground', 'ninth'))} floor", f"floor {rng.randint(1, 40)}", f"level {rng.randint(1, 9)}")),
+    "platform": lambda rng: f"{rng.choice(('platform', 'gate', 'pier', 'track', 'dock', 'stop'))} {rng.choice((str(rng.randint(1, 30)), _shaped(rng, 'ud'), _shaped(rng, 'u')))}",
+    "score": lambda rng: f"{rng.randint(0, 9)}{rng.choice((':', ' to ', '-'))}{rng.randint(0, 9)}",
+    "phrase": lambda rng: f"{_pick(rng, 'company_word')} {_pick(rng, 'title_word')} {_pick(rng, 'company_kind')}",
+    "kind": _either("made_kind"),
+    "attribute_value": _either("attribute_is", "number", "code", "first_name", "colour", "made_word", "day", "time", "object"),
+}  # fmt: skip
+
+
+def make_text(kind: str, rng: random.Random) -> str:
+    """Make a value of `kind` as text."""
+    return TEXTS[kind](rng) if kind in TEXTS else _pick(rng, kind)
+
+
+def make_value(kind: str, rng: random.Random) -> Value:
+    """Make a value of `kind`, with its key where the kind has one."""
+    if kind == "kin_pair":
+        return Value(full_name(rng), rng.choice((_pick(rng, "kin"), _pick(rng, "role"))))
+    if kind == "counted":
+        return Value(count(rng), _pick(rng, "countable"))
+    if kind == "pair":
+        text = rng.choice((_pick(rng, "favourite_is"), made_word(rng).capitalize(), _pick(rng, "attribute_is")))
+        return Value(text, _pick(rng, "favourite_of"))
+    if kind == "attribute":
+        return Value(make_text("attribute_value", rng), _pick(rng, "attribute"))
+    if kind == "nonsense":
+        return Value(make_text("attribute_value", rng), made_word(rng))
+    if kind == "verb_pair":
+        did, do = _pick(rng, "verb").split("/")
+        return Value(
+            rng.choice(
+                (
+                    f"{rng.choice(('the', 'my', 'a'))} {_pick(rng, 'thing_noun')}",
+                    _pick(rng, "things"),
+                    _pick(rng, "food"),
+                    f"{first_name(rng)}'s {_pick(rng, 'thing_noun')}",
+                )
+            ),
+            did,
+            do,
+        )
+    if kind == "done_by":
+        return Value(
+            rng.choice((first_name(rng), full_name(rng), f"my {_pick(rng, 'kin')}", f"the {_pick(rng, 'job')}")),
+            _pick(rng, "done"),
+        )
+    return Value(make_text(kind, rng))
