@@ -88,6 +88,67 @@ class Finished:
     elapsed_s: float
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A sleeping mind goes on to another phase ("NREM" or "REM"), `seconds` after it fell asleep."""
+
+    phase: str
+    doing: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Quizzed:
+    """The questions and answers that a sleeping mind found in a trace and will learn."""
+
+    trace: int
+    pairs: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Dreamt:
+    """So many dreams so far, of about `of`."""
+
+    dreams: int
+    of: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class NightStep:
+    """A training step of a night: loss on the lessons and drift on the dreams, in nats per token."""
+
+    step: int
+    of: int
+    loss: float
+    drift: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TraceAudited:
+    """A trace was asked from the weights alone, in words that were not trained where there were enough."""
+
+    trace: int
+    question: str
+    passed: bool
+    passed_before: bool
+
+
+@dataclass(frozen=True)
+class NightEnded:
+    """The night is over. Without `kept` the brain has its old weights. Recall and retention are shares, None: unasked."""
+
+    kept: bool
+    cancelled: bool
+    seconds: float
+    replayed: int
+    dreams: int
+    retained: float | None
+    recall_before: float | None
+    recall_after: float | None
+
+
 Event = Started | Step | Evaluated | Sampled | Checkpointed | RolledBack | Notice | Finished
 
 

@@ -6,6 +6,7 @@ Letters: B prompts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -68,3 +69,80 @@ def write_text(
             break
         written.append(token)
     return written
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a brain wrote after one prompt, without the stop token; `ended` says whether it came to one."""
+
+    tokens: list[int]
+    ended: bool
+    log_probability: float  # of all that it wrote, the stop token among it
+    first: Tensor  # probabilities of its first token, (V,)
+
+
+@torch.no_grad()
+def complete(
+    brain: Brain,
+    prompts: Sequence[Sequence[int]],
+    length: int,
+    *,
+    stop: int,
+    temperature: float = 0.0,
+    generator: torch.Generator | None = None,
+    rows: int = 64,
+    spread: int = 6,
+) -> list[Completion]:
+    """Write up to `length` tokens after every prompt, many side by side; results come in the order of the prompts.
+
+    Prompts of nearly equal length (`spread`) are taken together, since shorter ones are read one token at a time.
+    """
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    found: dict[int, Completion] = {}
+    while order:
+        limit = len(prompts[order[0]]) + spread
+        chosen = [i for i in order[:rows] if len(prompts[i]) <= limit]
+        order = order[len(chosen) :]
+        found.update(
+            zip(
+                chosen,
+                _complete([prompts[i] for i in chosen], brain, length, stop, temperature, generator),
+                strict=True,
+            )
+        )
+    return [found[i] for i in range(len(prompts))]
+
+
+def _complete(
+    prompts: list[Sequence[int]],
+    brain: Brain,
+    length: int,
+    stop: int,
+    temperature: float,
+    generator: torch.Generator | None,
+) -> list[Completion]:
+    device = next(brain.parameters()).device
+    shared = min(map(len, prompts))
+    logits, state = brain(torch.tensor([list(p[:shared]) for p in prompts], device=device))
+    written: list[list[int]] = [[] for _ in prompts]
+    ended, total, first = [False] * len(prompts), [0.0] * len(prompts), [torch.empty(0)] * len(prompts)
+    place = shared
+    while not all(done or len(text) >= length for done, text in zip(ended, written, strict=True)):
+        last = logits[:, -1].float()
+        drawn = draw(last, temperature, 40, generator)
+        sure = last.log_softmax(-1).cpu()
+        tokens = drawn.tolist()
+        for i, prompt in enumerate(prompts):
+            if place < len(prompt):
+                tokens[i] = int(prompt[place])
+            elif not ended[i] and len(written[i]) < length:
+                if not written[i]:
+                    first[i] = sure[i].exp()
+                total[i] += float(sure[i, tokens[i]])
+                if tokens[i] == stop:
+                    ended[i] = True
+                else:
+                    written[i].append(tokens[i])
+        place += 1
+        logits, state = brain(torch.tensor(tokens, device=device)[:, None], state)
+    return [Completion(*parts) for parts in zip(written, ended, total, first, strict=True)]

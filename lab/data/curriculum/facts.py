@@ -43,9 +43,12 @@ def load_relations() -> dict[str, Relation]:
     """Give every relation by name."""
     table = tomllib.loads((FOLDER / "relations.toml").read_text(encoding="utf-8"))
     return {
-        name: Relation(name, **{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
+        name: Relation(
+            name, row["about"], row["value"], tuple(row["say"]), tuple(row["ask"]), row.get("unseen", False),
+            row.get("many", False), row.get("paired", False),
+        )
         for name, row in table.items()
-    }
+    }  # fmt: skip
 
 
 @functools.cache

@@ -235,7 +235,8 @@ def _read(rng: random.Random, level: int) -> list[int]:
         facts.append(_neighbour(rng.choice(facts), rng))
     facts = [fact for i, fact in enumerate(facts) if not any(clash(fact, other) for other in facts[:i])]
     rng.shuffle(facts)
-    notes, told = [], []
+    notes: list[str] = []
+    told = []
     for fact in facts:
         statement, question = _wordings(fact, rng)
         older = not fact.relation.many and fact.relation.about != "innate" and rng.random() < 0.12 and most > 1

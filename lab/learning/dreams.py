@@ -1,0 +1,115 @@
+"""Dreams: a brain writes down samples of what it knows, and holds to them while it learns something new.
+
+Self-generated replay (Marek et al. 2026; LAMOL, Sun et al. 2020): no old data are kept. The frozen brain's whole
+distribution over every dreamt token is the target: λ · KL(frozen ‖ learning).
+Letters: N dreams, T tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lab.data.tokenizer import END, NOTE, SORT, START
+from lab.models import Brain
+from lab.models.sampling import complete
+
+ROWS = 128  # dreams decoded side by side
+RARE = 0.25  # when fewer than this share of new samples is new, there is little left to dream
+OPENINGS = ((START, 0.68, 96), (NOTE, 0.28, 160), (SORT, 0.04, 64))  # first token, share of all dreams, most tokens
+
+
+@dataclass(frozen=True)
+class Dream:
+    """One sample, whole: the tokens with what they began with."""
+
+    tokens: tuple[int, ...]
+
+
+def dream(
+    brain: Brain,
+    count: int,
+    generator: torch.Generator,
+    *,
+    cues: Sequence[Sequence[int]] = (),
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[list[Dream]]:
+    """Yield new dreams, a batch at a time, about `count` in all; no dream comes twice.
+
+    `cues` are beginnings to dream on from, beside the bare marks. It ends early where new samples become rare.
+    """
+    seen: set[tuple[int, ...]] = set()
+    for mark, share, length in OPENINGS:
+        wanted, got = round(count * share), 0
+        while got < wanted and not stop():
+            prompts: list[Sequence[int]] = [[mark]] * min(ROWS, wanted - got + 16)
+            fresh = _sample(brain, prompts, length, generator, seen)
+            got += len(fresh)
+            yield fresh
+            if len(fresh) < RARE * len(prompts):
+                break
+    for begin in range(0, len(cues), ROWS):
+        if not stop():
+            yield _sample(brain, cues[begin : begin + ROWS], 96, generator, seen)
+
+
+def _sample(
+    brain: Brain, prompts: Sequence[Sequence[int]], length: int, generator: torch.Generator, seen: set[tuple[int, ...]]
+) -> list[Dream]:
+    fresh = []
+    for prompt, found in zip(
+        prompts,
+        complete(brain, prompts, length, stop=END, temperature=1.0, generator=generator, rows=ROWS),
+        strict=True,
+    ):
+        tokens = (*prompt, *found.tokens, END)
+        if found.ended and tokens not in seen:
+            seen.add(tokens)
+            fresh.append(Dream(tokens))
+    return fresh
+
+
+class Anchor:
+    """Dreams, and what the frozen brain would say at every token of them."""
+
+    def __init__(
+        self, brain: Brain, dreams: Sequence[Dream], autocast: Callable[[], AbstractContextManager[object]]
+    ) -> None:
+        self.dreams = sorted(dreams, key=lambda one: len(one.tokens))
+        self._targets: list[Tensor] = []
+        with torch.no_grad():
+            for begin in range(0, len(self.dreams), ROWS):
+                batch, mask = pad_dreams(self.dreams[begin : begin + ROWS])
+                with autocast():
+                    logits, _ = brain(batch[:, :-1])
+                sure = logits.float().log_softmax(-1).to(torch.float16)
+                self._targets += [row[kept] for row, kept in zip(sure, mask, strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.dreams)
+
+    def draw(self, count: int, generator: torch.Generator) -> list[int]:
+        """Choose neighbours in length, so that little padding is computed."""
+        begin = int(torch.randint(0, max(1, len(self.dreams) - count + 1), (1,), generator=generator))
+        return list(range(begin, min(len(self.dreams), begin + count)))
+
+    def divergence(self, logits: Tensor, mask: Tensor, chosen: Sequence[int]) -> Tensor:
+        """logits (N, T, V) of the learning brain on the chosen dreams → mean KL(frozen ‖ learning) per token, nats."""
+        target = torch.cat([self._targets[i] for i in chosen]).float()  # (tokens, V)
+        return F.kl_div(logits.float()[mask].log_softmax(-1), target, log_target=True, reduction="batchmean")
+
+
+def pad_dreams(dreams: Sequence[Dream]) -> tuple[Tensor, Tensor]:
+    """Dreams side by side (N, T) filled with END, and which of the targets (N, T - 1) are theirs."""
+    longest = max(len(one.tokens) for one in dreams)
+    batch = torch.full((len(dreams), longest), END, dtype=torch.int64)
+    mask = torch.zeros(len(dreams), longest - 1, dtype=torch.bool)
+    for i, one in enumerate(dreams):
+        batch[i, : len(one.tokens)] = torch.tensor(one.tokens)
+        mask[i, : len(one.tokens) - 1] = True
+    return batch, mask

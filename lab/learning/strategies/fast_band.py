@@ -1,0 +1,15 @@
+"""Only the MLPs of the fast band may move (in a plain transformer: its MLPs), so attention keeps reading as it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from lab.learning.strategies.contract import Strategy
+from lab.models import Brain
+
+
+class FastBand(Strategy):
+    def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None) -> list[nn.Parameter]:
+        return [p for name, p in brain.named_parameters() if ".memory.fast." in name or ".mlp." in name]

@@ -1,0 +1,47 @@
+"""LoRA (Hu et al. 2021): each matrix learns a difference of low rank, added to it for good when the night ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from lab.learning.strategies.contract import Strategy
+from lab.models import Brain
+
+RANK = 16
+
+
+class _Difference(nn.Module):
+    """weight → weight + up · down; `up` starts at zero."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.down = nn.Parameter(torch.randn(RANK, weight.shape[1]) / weight.shape[1] ** 0.5)
+        self.up = nn.Parameter(torch.zeros(weight.shape[0], RANK))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + self.up @ self.down
+
+
+class LoRA(Strategy):
+    def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None) -> list[nn.Parameter]:
+        self._places: list[tuple[nn.Module, str]] = []
+        learn: list[nn.Parameter] = []
+        for parameter in brain.parameters():
+            parameter.requires_grad_(False)
+        for module in list(brain.modules()):
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                if parameter.ndim == 2 and min(parameter.shape) > RANK:
+                    difference = _Difference(parameter)
+                    parametrize.register_parametrization(module, name, difference)
+                    self._places.append((module, name))
+                    learn += [difference.down, difference.up]
+        return learn
+
+    def finish(self) -> None:
+        for module, name in self._places:
+            parametrize.remove_parametrizations(module, name)
+            getattr(module, name).requires_grad_(True)

@@ -1,0 +1,210 @@
+"""A night: what sleep does to a brain, as a generator that needs a brain and traces and knows no mind.
+
+NREM  every trace due is turned into questions by the brain itself, those that it answers consistently with the note open
+      are learnt by heart, while dreams hold what was known before; then each trace is asked in words not trained.
+REM   dreams alone, and a check on what was known; a night that lost too much is taken back.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from lab.config import MindConfig
+from lab.data.tokenizer import ANSWER, START, UNKNOWN, decode, encode
+from lab.events import Dreamt, NightEnded, NightStep, Phase, Quizzed, TraceAudited
+from lab.learning import Dream, consolidate, copy_brain, dream
+from lab.mind.skills import Reply, Skills, clip, lesson_tokens
+from lab.models import Brain
+
+PROBES = 160  # dreamt questions that check what is kept, never trained on
+REM_STEPS = 30
+SIBLINGS = 2  # dreams for each trace that begin as its questions do
+OLD_LESSONS = 400  # lessons of earlier nights that are rehearsed
+NightEvent = Phase | Quizzed | Dreamt | NightStep | TraceAudited | NightEnded
+
+
+@dataclass(frozen=True)
+class Due:
+    """A trace to be learnt by heart. `known` are questions and answers of it that are already in the weights."""
+
+    trace: int
+    text: str
+    question: str | None = None
+    answer: str | None = None
+    learnt: bool = False  # already in the weights: rehearsed, not audited
+
+
+@dataclass(frozen=True)
+class Agenda:
+    """What a night is about: traces to learn, and (question, wrong answer) pairs to unlearn."""
+
+    due: tuple[Due, ...]
+    unlearn: tuple[tuple[str, str], ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()  # questions and answers of earlier nights
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @staticmethod
+    def load(path: Path) -> Agenda:
+        read = json.loads(path.read_text(encoding="utf-8"))
+        return Agenda(
+            tuple(Due(**row) for row in read["due"]),
+            tuple((q, a) for q, a in read["unlearn"]),
+            tuple((q, a) for q, a in read["kept"]),
+        )
+
+
+def sleep(
+    brain: Brain, agenda: Agenda, config: MindConfig, *, seed: int, stop: Callable[[], bool] = lambda: False
+) -> Iterator[NightEvent]:
+    """Yield what happens; the last event is NightEnded, whose `kept` says whether `brain`, which was changed in place,
+    is better than it was. Cancelled or taken back, the brain has its old weights again."""
+    began = time.monotonic()
+    draws = torch.Generator().manual_seed(seed)
+    before = copy_brain(brain)
+    skills = Skills(before, config.unknown_threshold)
+
+    def spent() -> float:
+        return time.monotonic() - began
+
+    yield Phase("NREM", "asking itself", spent())
+    lessons = make_lessons(skills, agenda.due, config, draws)
+    for due in agenda.due:
+        yield Quizzed(due.trace, [list(pair) for pair in lessons.get(due.trace, [])])
+    yield Phase("NREM", "dreaming", spent())
+    dreams: list[Dream] = []
+    cues = _cues(lessons, draws)
+    for batch in dream(before, config.dreams, draws, cues=cues, stop=stop) if config.dreams else ():
+        dreams += batch
+        yield Dreamt(len(dreams), config.dreams + len(cues), spent())
+    probes, dreams = _split(dreams)
+    references = skills.answer(probes) if probes else []
+    yield Phase("NREM", "learning by heart", spent())
+    taught, audits = _divide(lessons, agenda.due)
+    trained = [lesson_tokens(q, a) for pairs in taught.values() for q, a in pairs]
+    trained += [lesson_tokens(q, None) for q, _ in agenda.unlearn for _ in range(2)]
+    kept = list(agenda.kept)[-OLD_LESSONS:]
+    trained += [lesson_tokens(q, a) for q, a in kept]
+    asked = [due for due in agenda.due if not due.learnt and due.trace in audits]
+    recall_before = _audit(skills, asked, audits)
+    after = Skills(brain, config.unknown_threshold)
+    brain.train()
+    steps = min(config.night_steps, 60 + 2 * len(trained)) if trained else 0
+    for progress in consolidate(brain, trained, dreams, config, steps=steps, seed=seed, stop=stop) if steps else ():
+        yield NightStep(progress.step, progress.of, progress.loss, progress.drift, spent())
+    yield Phase("REM", "rehearsing dreams", spent())
+    if dreams and steps:
+        for progress in consolidate(brain, [], dreams, config, steps=REM_STEPS, seed=seed + 1, stop=stop):
+            yield NightStep(progress.step, progress.of, progress.loss, progress.drift, spent())
+    brain.eval()
+    retained = _retained(after, probes, references)
+    passed = _audit(after, asked, audits)
+    for due in asked:
+        yield TraceAudited(due.trace, audits[due.trace][0], passed[due.trace], recall_before[due.trace])
+    good = not stop() and (retained is None or retained >= 1 - config.retention_drop - _noise(len(probes)))
+    if not good:
+        brain.load_state_dict(before.state_dict())
+    yield NightEnded(
+        kept=good, cancelled=stop(), seconds=spent(), replayed=len(trained), dreams=len(dreams), retained=retained,
+        recall_before=_share(recall_before), recall_after=_share(passed) if good else _share(recall_before),
+    )  # fmt: skip
+
+
+def make_lessons(
+    skills: Skills, due: Sequence[Due], config: MindConfig, draws: torch.Generator
+) -> dict[int, list[tuple[str, str]]]:
+    """Turn each trace into questions and answers by the brain's own reading; only consistent ones stay."""
+    quizzes = skills.quiz([one.text for one in due], config.quizzes, draws)
+    asked: list[tuple[int, str, str]] = []
+    for one, pairs in zip(due, quizzes, strict=True):
+        seen: set[str] = set()
+        if one.question and one.answer:
+            pairs = [(one.question, one.answer), *pairs]
+        for question, answer in pairs:
+            if question and answer and question.lower() not in seen:
+                seen.add(question.lower())
+                asked.append((one.trace, question, answer))
+    texts = {one.trace: one for one in due}
+    replies = skills.answer([q for _, q, _ in asked], [[texts[t].text] for t, _, _ in asked])
+    lessons: dict[int, list[tuple[str, str]]] = {}
+    for (trace, question, answer), reply in zip(asked, replies, strict=True):
+        given = texts[trace].question == question
+        same = (
+            reply.text is not None
+            and reply.text.lower() == answer.lower()
+            and answer.lower() in texts[trace].text.lower()
+        )
+        if given or same:
+            lessons.setdefault(trace, []).append((question, answer))
+    return lessons
+
+
+def _divide(
+    lessons: dict[int, list[tuple[str, str]]], due: Sequence[Due]
+) -> tuple[dict[int, list[tuple[str, str]]], dict[int, tuple[str, str]]]:
+    """Keep one question of each trace that has three or more back for the audit."""
+    taught, audits = {}, {}
+    for one in due:
+        pairs = lessons.get(one.trace, [])
+        if not pairs:
+            continue
+        audits[one.trace] = pairs[-1]
+        taught[one.trace] = pairs[:-1] if len(pairs) >= 3 else pairs
+    return taught, audits
+
+
+def _cues(lessons: dict[int, list[tuple[str, str]]], draws: torch.Generator) -> list[list[int]]:
+    """Beginnings of the questions that will be learnt: what else begins so must stay as it is."""
+    cues = []
+    for pairs in lessons.values():
+        for question, _ in pairs[:SIBLINGS]:
+            words = question.split(" ")
+            cut = int(torch.randint(1, max(2, len(words)), (1,), generator=draws))
+            cues.append([START, *encode(clip(" ".join(words[:cut])))])
+    return cues
+
+
+def _split(dreams: list[Dream]) -> tuple[list[str], list[Dream]]:
+    """Take questions out of some dreams, to check with; the rest is to rehearse."""
+    probes: list[str] = []
+    rest: list[Dream] = []
+    for i, one in enumerate(dreams):
+        tokens = list(one.tokens)
+        closed = tokens[0] == START and ANSWER in tokens and UNKNOWN not in tokens
+        if closed and i % 4 == 0 and len(probes) < PROBES:
+            probes.append(decode(tokens[1 : tokens.index(ANSWER)]))
+        else:
+            rest.append(one)
+    return probes, rest
+
+
+def _retained(skills: Skills, probes: list[str], references: Sequence[Reply]) -> float | None:
+    """Share of the dreamt questions that are answered as before; None where nothing was dreamt."""
+    if not probes:
+        return None
+    now = skills.answer(probes)
+    return sum(a.text == b.text for a, b in zip(now, references, strict=True)) / len(probes)
+
+
+def _noise(count: int) -> float:
+    """One standard error at the retention of 0.97 that a good night has: less cannot be told from chance."""
+    return float((0.03 * 0.97 / count) ** 0.5) if count else 0.0
+
+
+def _audit(skills: Skills, asked: list[Due], audits: dict[int, tuple[str, str]]) -> dict[int, bool]:
+    replies = skills.answer([audits[due.trace][0] for due in asked])
+    return {
+        due.trace: reply.text is not None and reply.text.lower() == audits[due.trace][1].lower()
+        for due, reply in zip(asked, replies, strict=True)
+    }
+
+
+def _share(passed: dict[int, bool]) -> float | None:
+    return sum(passed.values()) / len(passed) if passed else None
