@@ -152,6 +152,9 @@ class NightEnded:
 Event = Started | Step | Evaluated | Sampled | Checkpointed | RolledBack | Notice | Finished
 
 
-def to_record(event: Event) -> dict[str, Any]:
+NightEvent = Phase | Quizzed | Dreamt | NightStep | TraceAudited | NightEnded
+
+
+def to_record(event: Event | NightEvent) -> dict[str, Any]:
     """Give the event as a JSON object whose `kind` names its class in lower case."""
     return {"kind": type(event).__name__.lower(), **dataclasses.asdict(event)}

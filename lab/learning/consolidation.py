@@ -95,8 +95,8 @@ def consolidate(
         for group in optimiser.param_groups:
             group["lr"] = config.night_lr * min(1.0, step / 10, 1.5 * (steps - step + 1) / steps)
         optimiser.step()
-        recent += (float(loss) - recent) * min(1.0, 2 * config.night_batch / max(1, len(lessons)))
-        yield Progress(step, steps, float(loss), float(drift))
+        recent += (float(loss.detach()) - recent) * min(1.0, 2 * config.night_batch / max(1, len(lessons)))
+        yield Progress(step, steps, float(loss.detach()), float(drift.detach()))
         if lessons and step % PATIENCE == 0 and recent < LEARNT:
             break
     strategy.finish()

@@ -29,7 +29,7 @@ PLAIN, HELD_OUT = 0, 3  # wordings
 
 @dataclass(frozen=True)
 class Measure:
-    """One line of the exam. `low` and `high` bound the share in 95 of 100 exams; `goal` is None for a control."""
+    """One line of the exam: `right` of `of`, or with `of` 0 a plain number. `low` and `high` bound the share in 95 of 100 exams; `goal` is None for a control."""
 
     brain: str
     name: str
@@ -40,11 +40,13 @@ class Measure:
 
     @property
     def share(self) -> float:
-        return self.right / self.of if self.of else 0.0
+        return self.right / self.of if self.of else float(self.right)
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Wilson's score interval."""
+        """Wilson's score interval; of a plain number only itself."""
+        if not self.of:
+            return self.share, self.share
         n, p, z = max(1, self.of), self.share, 1.96
         middle, spread = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         return max(0.0, (middle - spread) / (1 + z * z / n)), min(1.0, (middle + spread) / (1 + z * z / n))
@@ -175,7 +177,7 @@ class Exam:
                 self.brain,
                 f"seconds of a night with {count} facts",
                 round(ended.seconds),
-                1,
+                0,
                 60 if count <= 30 else None,
                 True,
             )

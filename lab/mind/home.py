@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from lab.config import MindConfig
+from lab.memory.store import salvage
 from lab.mind.mind import Mind
 from lab.mind.replies import MindError
 
@@ -49,6 +50,14 @@ def find_brain(name: str, home: Path) -> Path:
     raise MindError(
         f"a brain must be a starter ({known}), a finished run or a model folder; got {name!r}. See python -m lab runs."
     )
+
+
+def salvage_mind(home: Path, name: str, to: Path) -> int:
+    """Save what can still be read of a damaged mind's traces as JSON lines; gives how many. Nothing of it is changed."""
+    path = home / name / "memory.sqlite"
+    if not name or not path.is_file():
+        raise MindError(f"a mind must have a memory.sqlite to be saved from; {name!r} has none under {home}.")
+    return salvage(path, to)
 
 
 class Minds:

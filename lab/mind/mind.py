@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from lab.config import ConfigError, MindConfig
 from lab.disk import write_durably
-from lab.events import NightEnded, Quizzed, TraceAudited
+from lab.events import NightEnded, NightEvent, Phase, Quizzed, TraceAudited
 from lab.memory import RecallIndex, Trace, TraceStore, Veto
 from lab.memory.index import likeness
 from lab.memory.tiers import (
@@ -38,7 +38,7 @@ from lab.memory.tiers import (
     wants_promotion,
 )
 from lab.memory.traces import ARCHIVE, FADING, LTM, NOTES, STM, WEIGHTS
-from lab.mind.night import Agenda, Due, NightEvent, sleep
+from lab.mind.night import Agenda, Due, sleep
 from lab.mind.replies import TALK, Answer, MindError, Taught, unknown
 from lab.mind.replies import WEIGHTS as FROM_WEIGHTS
 from lab.mind.skills import Reply, Skills
@@ -509,6 +509,10 @@ class Mind:
             self._note_usage()
             return len(traces)
 
+    def strength(self, trace: Trace, now: float) -> float:
+        """How strong a trace is at a time: confidence, importance and uses, faded by disuse."""
+        return strength_now(trace, self.config, now)
+
     def stats(self) -> dict[str, Any]:
         """Give what a dashboard shows: traces in each tier and stage, capacities, sleep pressure, nights, parameters."""
         live = list(self._live.values())
@@ -603,7 +607,7 @@ class Mind:
                     self.memory.set_setting("night", str(night))
                     self.memory.seal()
                 for event in events:
-                    if type(event).__name__ == "Phase":
+                    if isinstance(event, Phase):
                         self._log_phase(night, event, events, now - ended.seconds, promoted, ended)
             if ended.kept:
                 self._wake()
@@ -613,9 +617,9 @@ class Mind:
                         shutil.rmtree(old, ignore_errors=True)
 
     def _log_phase(
-        self, night: int, phase: Any, events: list[NightEvent], began: float, promoted: int, ended: NightEnded
+        self, night: int, phase: Phase, events: list[NightEvent], began: float, promoted: int, ended: NightEnded
     ) -> None:
-        later = [e.seconds for e in events if type(e).__name__ == "Phase" and e.seconds > phase.seconds]  # type: ignore[union-attr]
+        later = [e.seconds for e in events if isinstance(e, Phase) and e.seconds > phase.seconds]
         seconds = min(later, default=ended.seconds) - phase.seconds
         detail = {
             "doing": phase.doing,

@@ -12,21 +12,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from lab.config import MindConfig
 from lab.data.tokenizer import ANSWER, START, UNKNOWN, decode, encode
-from lab.events import Dreamt, NightEnded, NightStep, Phase, Quizzed, TraceAudited
+from lab.events import Dreamt, NightEnded, NightEvent, NightStep, Phase, Quizzed, TraceAudited
 from lab.learning import Dream, consolidate, copy_brain, dream
 from lab.mind.skills import Reply, Skills, clip, lesson_tokens
 from lab.models import Brain
+from lab.models.checkpoint import load_brain, save_brain
 
 PROBES = 160  # dreamt questions that check what is kept, never trained on
 REM_STEPS = 30
 SIBLINGS = 2  # dreams for each trace that begin as its questions do
 OLD_LESSONS = 400  # lessons of earlier nights that are rehearsed
-NightEvent = Phase | Quizzed | Dreamt | NightStep | TraceAudited | NightEnded
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,31 @@ def sleep(
         kept=good, cancelled=stop(), seconds=spent(), replayed=len(trained), dreams=len(dreams), retained=retained,
         recall_before=_share(recall_before), recall_after=_share(passed) if good else _share(recall_before),
     )  # fmt: skip
+
+
+def sleep_in(folder: Path, *, stop: Callable[[], bool] = lambda: False) -> Iterator[NightEvent]:
+    """Sleep the night that a mind prepared in `folder` (minds/NAME/nights/N), for whoever has the time.
+
+    The new brain is on disk, whole, before the last event is yielded. The mind itself is not opened.
+    """
+    home, night = folder.parents[1], int(folder.name)
+    about = json.loads((home / "mind.json").read_text(encoding="utf-8"))
+    model, brain = load_brain(home / f"brain-{night - 1}")
+    agenda = Agenda.load(folder / "agenda.json")
+    for event in sleep(brain, agenda, MindConfig(**about.get("config", {})), seed=night, stop=stop):
+        if isinstance(event, NightEnded) and event.kept:
+            save_brain(home / f"brain-{night}", model, brain)
+        yield event
+
+
+def night_events(records: Sequence[dict[str, Any]]) -> list[NightEvent]:
+    """Give the events that a night's log holds."""
+    kinds = {kind.__name__.lower(): kind for kind in (Phase, Quizzed, Dreamt, NightStep, TraceAudited, NightEnded)}
+    found: list[NightEvent] = []
+    for record in records:
+        fields = {name: value for name, value in record.items() if name not in ("n", "kind")}
+        found.append(kinds[record["kind"]](**fields))
+    return found
 
 
 def make_lessons(

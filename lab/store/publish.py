@@ -18,8 +18,11 @@ import duckdb
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from lab.store.minds import TABLES as MIND_TABLES
+from lab.store.minds import mind_rows, minds_stamp
 from lab.store.runs import Run, RunStore
 
+MINDS = "minds/"  # the name under which the minds' stamp is kept
 FRESH_S = 10.0  # a live database is published at most this often
 
 TABLES = {
@@ -110,8 +113,9 @@ def _publish(store: RunStore, path: Path, whole: bool) -> bool:
     runs = {run.id: run for run in store.list()}
     stamps = {name: _stamp(run) for name, run in runs.items()}
     before = {} if whole else _published(path)
+    minds, minds_before = minds_stamp(store.home), before.pop(MINDS, None)
     changed = [store.read(runs[name].folder) for name, stamp in stamps.items() if before.get(name) != stamp]
-    if before and not changed and before.keys() == stamps.keys():
+    if before and not changed and before.keys() == stamps.keys() and minds == minds_before:
         return False
     for stale in store.home.glob("lab.duckdb.*.tmp*"):
         stale.unlink(missing_ok=True)
@@ -124,6 +128,8 @@ def _publish(store: RunStore, path: Path, whole: bool) -> bool:
             if kept:
                 _copy(db, path, kept)
             _fill(db, changed, stamps)
+            db.execute("INSERT INTO published VALUES (?, ?)", [MINDS, minds])
+            _fill_minds(db, store.home)
             for view, query_text in VIEWS.items():
                 db.execute(f"CREATE VIEW {view} AS {query_text}")
         os.replace(draft, path)
@@ -183,6 +189,15 @@ def _fill(db: duckdb.DuckDBPyConnection, changed: Iterable[Run], stamps: dict[st
         for table, fill in FILLS.items():
             db.execute(f"INSERT INTO {table} {fill}")
         db.execute("DROP TABLE events")
+
+
+def _fill_minds(db: duckdb.DuckDBPyConnection, home: Path) -> None:
+    for table, frame in mind_rows(home).items():
+        kinds = dict(column.split() for column in MIND_TABLES[table].split(", "))
+        db.execute(f"CREATE TABLE {table} ({MIND_TABLES[table]})")
+        db.register("fresh", frame)
+        db.execute(f"INSERT INTO {table} SELECT {', '.join(f'{name}::{kind}' for name, kind in kinds.items())} FROM fresh")
+        db.unregister("fresh")
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -101,15 +101,17 @@ class RunStore:
         if not self.home.is_dir():
             return []
         folders = sorted((path for path in self.home.iterdir() if _is_run(path)), reverse=True)
-        return [self.read(folder) for folder in folders]
+        starters = sorted(path for path in self.home.glob("starters/*") if _is_run(path))
+        return [self.read(folder) for folder in [*folders, *starters]]
 
     def get(self, name: str) -> Run:
         """Find a run by its name, the beginning or end of it that fits only one, or "last".
 
         Raises ConfigError when none or several fit.
         """
-        if (self.home / name).is_dir() and name and _is_run(self.home / name):
-            return self.read(self.home / name)
+        for folder in (self.home / name, self.home / "starters" / name):
+            if name and folder.is_dir() and _is_run(folder):
+                return self.read(folder)
         runs = self.list()
         if name == "last" and runs:
             return runs[0]

@@ -20,8 +20,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from lab.mind import Minds, minds_home
 from lab.store import RunStore
 from lab.ui.chart import PLOTLY_JS
+from lab.ui.chat import build_chat
+from lab.ui.memory import build_memory
 from lab.ui.runs import build_runs
 from lab.ui.train import build_train
 
@@ -33,8 +36,8 @@ HEAD = """<script src="/lab/plotly.min.js" defer></script>
 <meta name="viewport" content="width=device-width, initial-scale=1">"""
 
 
-def build_page(store: RunStore) -> gr.Blocks:
-    """The whole page over the runs of `store`."""
+def build_page(store: RunStore, minds: Minds) -> gr.Blocks:
+    """The whole page over the runs of `store` and the minds beside them."""
     page: gr.Blocks
     with gr.Blocks(title="QOR Lab", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(
@@ -42,10 +45,14 @@ def build_page(store: RunStore) -> gr.Blocks:
             "measure them.</p></header>"
         )
         with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Chat", id="chat"):
+                build_chat(minds, page)
             with gr.Tab("Train", id="train"):
                 build_train(store, page)
             with gr.Tab("Runs", id="runs"):
                 build_runs(store, page)
+            with gr.Tab("Memory", id="memory") as memory:
+                build_memory(minds, page, memory)
     return page
 
 
@@ -65,6 +72,7 @@ def theme() -> gr.themes.Base:
 def create_app(store: RunStore | None = None) -> FastAPI:
     """The web application: guards, our own files, and the page at /."""
     store = store or RunStore()
+    minds = Minds(minds_home(store.home))
     app = FastAPI(title="QOR Lab", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*HOSTS, "testserver"], www_redirect=False)
 
@@ -83,7 +91,7 @@ def create_app(store: RunStore | None = None) -> FastAPI:
         return Response(script, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})
 
     mounted: FastAPI = gr.mount_gradio_app(
-        app, build_page(store), path="/", theme=theme(), css=STYLE.read_text(), head=HEAD,
+        app, build_page(store, minds), path="/", theme=theme(), css=STYLE.read_text(), head=HEAD,
         max_file_size=LARGEST_UPLOAD, footer_links=[], run_history=False, show_error=True,
     )  # fmt: skip
     return mounted

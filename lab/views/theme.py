@@ -6,6 +6,8 @@ from typing import Any
 
 MODELS = {"qor": "#7c5cff", "baseline": "#e8833a"}
 BANDS = {"fast": "#f2b134", "medium": "#2fa57c", "deep": "#3f7fd9"}
+TIERS = {"STM": "#e8833a", "LTM": "#7c5cff", "archive": "#8a8f98"}
+PHASES = {"wake": "#f2b134", "REM": "#d6498f", "NREM": "#3f7fd9"}
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SHADES = ("#7c5cff", "#e8833a", "#2fa57c", "#3f7fd9", "#d6498f", "#8a8f98", "#b59a1c", "#14a3b8")
 

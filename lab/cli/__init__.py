@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from lab.cli.minds import add_mind_commands
 from lab.config import BRAINS, RECIPES, SECTIONS, ConfigError, RunConfig, build_config, changed_options, command_line
 from lab.disk import explain_disk
 from lab.store import Run, RunStore, publish, query, refresh_database
@@ -23,7 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.act(arguments))
-    except ConfigError as error:
+    except ValueError as error:
+        if not type(error).__module__.startswith("lab."):
+            raise
         return _fail(arguments, str(error))
     except OSError as error:
         sentence = explain_disk(error, RunStore().home)
@@ -78,16 +81,20 @@ def _parser() -> argparse.ArgumentParser:
     for spec in fields(SECTIONS["data"]):
         _add_flag(preview, spec, get_type_hints(SECTIONS["data"])[spec.name], "")
     bench = command("bench", _bench, "Measure speed on this machine; medians of interleaved runs.")
-    bench.add_argument("what", choices=("train", "generate", "store", "page", "learn"), help="What to measure.")
+    bench.add_argument("what", choices=("train", "generate", "store", "page", "learn", "mind"), help="What to measure.")
     bench.add_argument("--data", help="learn: the text file to learn from.")
     bench.add_argument("--minutes", type=float, default=3.0, help="learn: minutes for each brain.")
     bench.add_argument("--seeds", type=int, default=1, help="learn: seeds for each brain.")
     bench.add_argument("--readme", action="store_true", help="Also put the table into README.md.")
+    add_mind_commands(command)
     command("rebuild-db", _rebuild, "Make lab.duckdb anew from the runs' logs.")
     worker = commands.add_parser("worker")
     worker.add_argument("run")
     worker.add_argument("--resume", action="store_true")
     worker.set_defaults(act=_worker)
+    sleeper = commands.add_parser("sleeper")
+    sleeper.add_argument("folder")
+    sleeper.set_defaults(act=_sleeper)
     return parser
 
 
@@ -351,6 +358,12 @@ def _rebuild(arguments: argparse.Namespace) -> int:
     runs, steps = (int(counts[name][0]) for name in ("runs", "steps"))
     print(json.dumps({"runs": runs, "steps": steps}) if arguments.json else f"{runs} runs, {steps:,} steps")
     return 0
+
+
+def _sleeper(arguments: argparse.Namespace) -> int:
+    from lab import jobs
+
+    return jobs.work_night(Path(arguments.folder))
 
 
 def _worker(arguments: argparse.Namespace) -> int:
