@@ -48,7 +48,10 @@ def mind_rows(home: Path) -> dict[str, pd.DataFrame]:
             contextlib.closing(sqlite3.connect(f"file:{folder / 'memory.sqlite'}?mode=ro", uri=True, timeout=2)) as sql,
         ):
             sql.row_factory = sqlite3.Row
-            rows = {name: [dict(row) for row in sql.execute(f"SELECT * FROM {name}")] for name in ("traces", "nights", "messages")}
+            rows = {
+                name: [dict(row) for row in sql.execute(f"SELECT * FROM {name}")]
+                for name in ("traces", "nights", "messages")
+            }
             found["traces"] += [_trace(folder.name, row) for row in rows["traces"]]
             found["nights"] += [_night(folder.name, row) for row in rows["nights"]]
             found["asked"] += [_asked(folder.name, row) for row in rows["messages"] if '"answer"' in row["about"]]

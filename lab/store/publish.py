@@ -196,7 +196,9 @@ def _fill_minds(db: duckdb.DuckDBPyConnection, home: Path) -> None:
         kinds = dict(column.split() for column in MIND_TABLES[table].split(", "))
         db.execute(f"CREATE TABLE {table} ({MIND_TABLES[table]})")
         db.register("fresh", frame)
-        db.execute(f"INSERT INTO {table} SELECT {', '.join(f'{name}::{kind}' for name, kind in kinds.items())} FROM fresh")
+        db.execute(
+            f"INSERT INTO {table} SELECT {', '.join(f'{name}::{kind}' for name, kind in kinds.items())} FROM fresh"
+        )
         db.unregister("fresh")
 
 

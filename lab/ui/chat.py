@@ -342,7 +342,7 @@ def night_phases(records: list[dict[str, Any]], *, asleep: bool = False) -> pd.D
     """The phases of a night's log: phase, doing, seconds (start) and until."""
     starts = [record for record in records if record["kind"] == "phase"]
     last = max((float(record["seconds"]) for record in records if "seconds" in record), default=0.0)
-    ends = [record["seconds"] for record in starts[1:]] + [last]
+    ends = [*[record["seconds"] for record in starts[1:]], last][: len(starts)]
     rows = [
         {"phase": r["phase"], "doing": r["doing"], "seconds": r["seconds"], "until": end}
         for r, end in zip(starts, ends, strict=True)

@@ -8,14 +8,15 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 HOST = "127.0.0.1"
 PORT = 7860
 
 
-def serve(argv: Sequence[str] | None = None) -> int:
-    """Open the lab at 127.0.0.1; gives the exit code, 2 when the port cannot be had."""
+def serve(argv: Sequence[str] | None = None, api: Callable[[Any], Any] | None = None) -> int:
+    """Open the lab at 127.0.0.1, with `api` (minds → application) under /v1; gives the exit code, 2 when the port cannot be had."""
     parser = argparse.ArgumentParser(prog="python app.py", description="Open the lab in the browser.")
     parser.add_argument("--port", type=int, default=PORT, help=f"Port on {HOST}. Default {PORT}.")
     parser.add_argument("--no-browser", action="store_true", help="Do not open a browser window.")
@@ -33,7 +34,7 @@ def serve(argv: Sequence[str] | None = None) -> int:
     from lab.ui.shell import create_app
 
     url = f"http://{HOST}:{listener.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(create_app(), log_level="warning", timeout_graceful_shutdown=2))
+    server = uvicorn.Server(uvicorn.Config(create_app(api=api), log_level="warning", timeout_graceful_shutdown=2))
     screen = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
     if screen and not arguments.no_browser:
         threading.Timer(1.0, webbrowser.open, [url]).start()

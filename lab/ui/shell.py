@@ -69,8 +69,8 @@ def theme() -> gr.themes.Base:
     )  # fmt: skip
 
 
-def create_app(store: RunStore | None = None) -> FastAPI:
-    """The web application: guards, our own files, and the page at /."""
+def create_app(store: RunStore | None = None, api: Callable[[Minds], FastAPI] | None = None) -> FastAPI:
+    """The web application: guards, our own files, the page at / and, where it is given, what answers under /v1."""
     store = store or RunStore()
     minds = Minds(minds_home(store.home))
     app = FastAPI(title="QOR Lab", docs_url=None, redoc_url=None, openapi_url=None)
@@ -90,6 +90,8 @@ def create_app(store: RunStore | None = None) -> FastAPI:
     async def plotly_js() -> Response:
         return Response(script, media_type="text/javascript", headers={"Cache-Control": "max-age=86400"})
 
+    if api:
+        app.mount("/v1", api(minds))
     mounted: FastAPI = gr.mount_gradio_app(
         app, build_page(store, minds), path="/", theme=theme(), css=STYLE.read_text(), head=HEAD,
         max_file_size=LARGEST_UPLOAD, footer_links=[], run_history=False, show_error=True,
