@@ -192,9 +192,10 @@ def introduce(fact: MadeFact, rng: random.Random) -> tuple[MadeFact, MadeFact]:
 
 def as_told(value: str, note: str) -> str:
     """Give `value` as the note spells it: a note in small letters is answered in small letters."""
-    if value in note:
+    if value in note or note != note.lower():
         return value
-    return value.lower() if note == note.lower() else value
+    small = value.lower()
+    return small if small in note else small.replace("'s", "s")
 
 
 def _neighbour(fact: MadeFact, rng: random.Random) -> MadeFact:

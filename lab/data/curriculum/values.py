@@ -105,7 +105,7 @@ def day(rng: random.Random) -> str:
     ending = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd"}.get(date, "th")
     return rng.choice(
         (f"{month} {date}", f"{date} {month}", f"the {date}{ending} of {month}", f"{month} {date}{ending}",
-         f"{date} {month} {rng.randint(2020, 2035)}", f"{date}.{rng.randint(1, 12)}.")
+         f"{date} {month} {rng.randint(2020, 2035)}")
     )  # fmt: skip
 
 

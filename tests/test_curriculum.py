@@ -1,0 +1,154 @@
+"""The curriculum: lessons that teach what they say, and keep back what is scored."""
+
+import random
+import re
+from collections import Counter
+
+import pytest
+import torch
+
+from lab.config import DataConfig, build_config
+from lab.data import ANSWER, Cursor, decode, encode
+from lab.data.curriculum.batches import LessonBatches, pad, weigh
+from lab.data.curriculum.facts import clash, load_relations, make_fact, relation_names
+from lab.data.curriculum.lessons import SHARES, SKILLS, innate_facts, make_lesson, small_talk
+from lab.data.tokenizer import END, NOTE, START, UNKNOWN
+
+CONFIG = DataConfig(data="curriculum", seq_len=256, batch_size=8)
+
+
+def answers(lesson: list[int]) -> list[list[int]]:
+    """All answers of a lesson, as tokens."""
+    found, rest = [], lesson
+    while ANSWER in rest:
+        rest = rest[rest.index(ANSWER) + 1 :]
+        found.append(rest[: rest.index(END)])
+    return found
+
+
+def test_there_are_many_relations_and_some_are_never_trained_on() -> None:
+    """At least 120 for training; about 15% held out; each with several wordings, the last one held out."""
+    relations = load_relations()
+    assert len(relation_names(unseen=False)) >= 120
+    assert 0.13 <= len(relation_names(unseen=True)) / len(relations) <= 0.2
+    assert all(len(r.say) >= 4 and len(r.ask) >= 4 and len(set(r.say)) == len(r.say) for r in relations.values())
+
+
+@pytest.mark.parametrize("name", load_relations())
+def test_a_fact_can_be_said_and_asked_in_every_wording(name: str) -> None:
+    """No brace is left, the value stands in the statement, and not in the question."""
+    rng = random.Random(name)
+    for _ in range(5):
+        fact = make_fact(rng, name)
+        for wording in range(len(fact.relation.say)):
+            said, asked = fact.say(wording), fact.ask(wording)
+            assert not {"{", "}"} & set(said + asked)
+            assert fact.value.text.lower() in said.lower()
+
+
+def test_an_answer_stands_in_a_note_or_is_not_known() -> None:
+    """With notes open nothing is answered that is not written there."""
+    rng = random.Random(1)
+    for _ in range(400):
+        lesson = make_lesson(rng, 3, "read")
+        notes = decode(lesson[: lesson.index(START)]).lower()
+        for answer in answers(lesson):
+            assert answer == [UNKNOWN] or decode(answer).lower() in notes
+
+
+def test_the_newest_of_contradicting_notes_is_the_answer() -> None:
+    """Where two notes tell one cue, the later one stands in the answer."""
+    rng, seen = random.Random(2), 0
+    for _ in range(3000):
+        lesson = make_lesson(rng, 3, "read")
+        notes = [decode(part) for part in _cut(lesson[: lesson.index(START)], NOTE)]
+        for answer in answers(lesson):
+            holding = [i for i, note in enumerate(notes) if answer != [UNKNOWN] and decode(answer).lower() in note.lower()]
+            seen += len(holding) > 1
+            assert answer == [UNKNOWN] or holding
+    assert seen > 10
+
+
+def _cut(tokens: list[int], mark: int) -> list[list[int]]:
+    parts: list[list[int]] = []
+    for token in tokens:
+        if token == mark:
+            parts.append([])
+        else:
+            parts[-1].append(token)
+    return parts
+
+
+def test_what_is_held_out_is_never_trained_on() -> None:
+    """No lesson asks for a relation that is held out, nor in a wording that is."""
+    rng = random.Random(3)
+    asked = set()
+    for _ in range(4000):
+        lesson = make_lesson(rng, skill=rng.choice(("read", "quiz", "closed", "closed_unknown")))
+        for part in _cut(lesson[lesson.index(START) :], START) if START in lesson else []:
+            asked.add(decode(part[: part.index(ANSWER)]).lower().strip(" ?"))
+    for relation in load_relations().values():
+        for wording in relation.ask if relation.unseen else relation.ask[-1:]:
+            shape = re.sub(r"\\{[^}]*\\}", "(.+)", re.escape(wording.lower().strip(" ?")))
+            hits = [q for q in asked if re.fullmatch(shape, q)]
+            assert len(hits) <= 3 or _also_trained(hits), (relation.name, wording, hits[:3])
+
+
+def _also_trained(questions: list[str]) -> bool:
+    """Whether all the questions are trained wordings of other relations, which only look alike."""
+    trained = [w for r in load_relations().values() if not r.unseen for w in r.ask[:-1]]
+    shapes = [re.sub(r"\\{[^}]*\\}", "(.+)", re.escape(w.lower().strip(" ?"))) for w in trained]
+    return all(any(re.fullmatch(shape, q) for shape in shapes) for q in questions)
+
+
+def test_all_skills_are_taught_in_their_shares() -> None:
+    """Every skill makes lessons, and the shares sum to one."""
+    assert SKILLS.keys() == SHARES.keys()
+    assert sum(SHARES.values()) == pytest.approx(1)
+    kinds = Counter(make_lesson(random.Random(i))[0] for i in range(2000))
+    assert set(kinds) == {START, NOTE, 262}
+
+
+def test_facts_that_clash_are_told_apart() -> None:
+    """The same cue with another value clashes; another subject does not."""
+    rng = random.Random(4)
+    fact = make_fact(rng, "home")
+    assert clash(fact, fact.with_value(rng))
+    other = make_fact(rng, "home")
+    assert clash(fact, other) == (other.subject.name.lower() == fact.subject.name.lower())
+
+
+def test_lesson_batches_go_on_exactly_where_they_were() -> None:
+    """From any cursor on the batches are the same, bit for bit."""
+    through = LessonBatches(CONFIG, seed=5)
+    batches, places = [], []
+    for _ in range(12):
+        places.append(through.cursor)
+        batches.append(through.next())
+    for at in (0, 3, 11):
+        assert torch.equal(LessonBatches(CONFIG, 5, places[at]).next(), batches[at])
+    assert not torch.equal(LessonBatches(CONFIG, 6, Cursor()).next()[:1, :8], batches[0][:1, :8])
+    assert all(batch.numel() <= CONFIG.seq_len * CONFIG.batch_size for batch in batches)
+
+
+def test_only_answers_weigh_fully_and_padding_not_at_all() -> None:
+    """START q ANSWER a END END: the answer and its END weigh 1, the question a tenth, the padding nothing."""
+    short = [START, *encode("q"), ANSWER, *encode("a"), END]
+    long = [*short[:1], *encode("quite"), *short[2:]]
+    weights = weigh(pad([short, long]))
+    assert weights[0].tolist() == pytest.approx([0.1, 0.1, 1, 1, 0, 0, 0, 0])
+    assert weights[1].tolist() == pytest.approx([0.1] * 6 + [1, 1])
+
+
+def test_innate_facts_are_real_ones() -> None:
+    """Capitals and symbols of the facts worlds, each with a held-out wording."""
+    known = {fact.ask(0): fact.value.text for fact in innate_facts()}
+    assert known["What is the capital of France?"] == "Paris"
+    assert known["What is the chemical symbol of gold?"] == "Au"
+    assert len(known) >= 300
+
+
+def test_the_recipe_trains_any_starter() -> None:
+    """The recipe's options are those of the config, and named options win."""
+    config = build_config({"recipe": "starter", "model": "baseline", "steps": 7})
+    assert (config.data.data, config.training.steps, config.brain.conv_kernel) == ("curriculum", 7, 4)
