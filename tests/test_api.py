@@ -24,14 +24,21 @@ MEMORY = {
     "type": "object", "required": ["source", "confidence", "traces"],
     "properties": {"source": {"type": "string"}, "confidence": {"type": "number", "minimum": 0, "maximum": 1}, "traces": TRACES},
 }  # fmt: skip
-USAGE = {"type": "object", "required": ["prompt_tokens", "completion_tokens", "total_tokens"], "additionalProperties": {"type": "integer"}}
+USAGE = {
+    "type": "object",
+    "required": ["prompt_tokens", "completion_tokens", "total_tokens"],
+    "additionalProperties": {"type": "integer"},
+}
 
 
 def schema(kind: str, content: dict[str, Any], *, chunk: bool = False) -> dict[str, Any]:
     """What an answer or a chunk of one must look like."""
     choice = {
         "type": "object", "required": ["index", "finish_reason", *content], "additionalProperties": False,
-        "properties": {"index": {"const": 0}, "finish_reason": {"enum": [None, "stop"] if chunk else ["stop"]}, "logprobs": {"type": "null"}, **content},
+        "properties": {
+            "index": {"const": 0},
+            "finish_reason": {"enum": [None, "stop"] if chunk else ["stop"]}, "logprobs": {"type": "null"}, **content,
+        },
     }  # fmt: skip
     return {
         "type": "object", "additionalProperties": False,
@@ -43,10 +50,18 @@ def schema(kind: str, content: dict[str, Any], *, chunk: bool = False) -> dict[s
     }  # fmt: skip
 
 
-MESSAGE = {"message": {"type": "object", "required": ["role", "content"], "properties": {"role": {"const": "assistant"}, "content": {"type": "string"}}}}
+MESSAGE = {
+    "message": {
+        "type": "object",
+        "required": ["role", "content"],
+        "properties": {"role": {"const": "assistant"}, "content": {"type": "string"}},
+    }
+}
 ERROR = {
     "type": "object", "required": ["error"], "additionalProperties": False,
-    "properties": {"error": {"type": "object", "required": ["message", "type", "param", "code"], "properties": {"message": {"type": "string"}}}},
+    "properties": {
+        "error": {"type": "object", "required": ["message", "type", "param", "code"], "properties": {"message": {"type": "string"}}}
+    },
 }  # fmt: skip
 
 
@@ -67,7 +82,11 @@ def client(minds: Minds) -> TestClient:
 
 
 def ask(text: str, **more: Any) -> dict[str, Any]:
-    return {"model": "alice", "messages": [{"role": "system", "content": "be nice"}, {"role": "user", "content": text}], **more}
+    return {
+        "model": "alice",
+        "messages": [{"role": "system", "content": "be nice"}, {"role": "user", "content": text}],
+        **more,
+    }
 
 
 def test_the_openai_package_can_talk_with_a_mind(client: TestClient) -> None:
@@ -79,7 +98,11 @@ def test_the_openai_package_can_talk_with_a_mind(client: TestClient) -> None:
     reply = api.chat.completions.create(model="alice", messages=messages)
     assert reply.choices[0].message.content == "Alice"
     assert reply.model_extra is not None and reply.model_extra["memory"]["source"] in ("STM", "LTM")
-    chunks = list(api.chat.completions.create(model="alice", messages=messages, stream=True, stream_options={"include_usage": True}))
+    chunks = list(
+        api.chat.completions.create(
+            model="alice", messages=messages, stream=True, stream_options={"include_usage": True}
+        )
+    )
     assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "Alice"
     assert chunks[0].choices[0].delta.role == "assistant"
     assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
@@ -91,9 +114,14 @@ def test_the_openai_package_can_talk_with_a_mind(client: TestClient) -> None:
 
 def test_every_answer_fits_the_schema(client: TestClient) -> None:
     """Whole and in chunks, chat and completion."""
-    validate(client.post("/v1/chat/completions", json=ask("What is my name?")).json(), schema("chat.completion", MESSAGE))
+    validate(
+        client.post("/v1/chat/completions", json=ask("What is my name?")).json(), schema("chat.completion", MESSAGE)
+    )
     text = {"text": {"type": "string"}}
-    validate(client.post("/v1/completions", json={"model": "alice", "prompt": "hello"}).json(), schema("text_completion", text))
+    validate(
+        client.post("/v1/completions", json={"model": "alice", "prompt": "hello"}).json(),
+        schema("text_completion", text),
+    )
     for path, kind, body, content in (
         ("chat/completions", "chat.completion.chunk", ask("What is my name?"), {"delta": {"type": "object"}}),
         ("completions", "text_completion", {"model": "alice", "prompt": "What is my name?"}, text),
@@ -119,7 +147,10 @@ def test_a_mind_can_be_taught_through_the_interface(client: TestClient, minds: M
 
 def test_parts_of_a_message_that_are_not_text_are_passed_over(client: TestClient) -> None:
     body = ask("")
-    body["messages"][-1]["content"] = [{"type": "text", "text": "What is my name?"}, {"type": "image_url", "image_url": {"url": "x"}}]
+    body["messages"][-1]["content"] = [
+        {"type": "text", "text": "What is my name?"},
+        {"type": "image_url", "image_url": {"url": "x"}},
+    ]
     body["unknown_field"] = 1
     assert client.post("/v1/chat/completions", json=body).json()["choices"][0]["message"]["content"] == "Alice"
 
@@ -139,7 +170,9 @@ def test_parts_of_a_message_that_are_not_text_are_passed_over(client: TestClient
         ("embeddings", {"model": "alice", "input": "a"}, 404, "no POST"),
     ],
 )  # fmt: skip
-def test_mistakes_are_errors_in_the_interfaces_own_shape(client: TestClient, path: str, body: Any, status: int, words: str) -> None:
+def test_mistakes_are_errors_in_the_interfaces_own_shape(
+    client: TestClient, path: str, body: Any, status: int, words: str
+) -> None:
     reply = client.post(f"/v1/{path}", json=body)
     assert reply.status_code == status
     validate(reply.json(), ERROR)

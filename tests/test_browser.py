@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from lab.mind import brains
 from lab.store import RunStore
 from tests.conftest import wait_until
 
@@ -66,7 +67,16 @@ def browser() -> Iterator[Any]:
 class Visit:
     """One tab, with a note of every foreign request and every script error."""
 
-    def __init__(self, browser: Any, address: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+    def __init__(
+        self,
+        browser: Any,
+        address: str,
+        *,
+        width: int = 1280,
+        height: int = 900,
+        dark: bool = False,
+        tab: str = "Train",
+    ) -> None:
         self.page = browser.new_page(viewport={"width": width, "height": height})
         self.page.set_default_timeout(60_000)
         self.foreign: list[str] = []
@@ -74,8 +84,14 @@ class Visit:
         self.page.on("request", self._note)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(address + ("/?__theme=dark" if dark else "/"))
-        self.page.wait_for_selector("#train-start")
-        self.page.wait_for_function("document.querySelector('#train-size').innerText.includes('weights')")
+        self.page.wait_for_selector("#chat-text")
+        self.open(tab)
+        if tab == "Train":
+            self.page.wait_for_selector("#train-start")
+            self.page.wait_for_function("document.querySelector('#train-size').innerText.includes('weights')")
+
+    def open(self, tab: str) -> None:
+        self.page.get_by_role("tab", name=tab, exact=True).click()
 
     def _note(self, request: Any) -> None:
         if not request.url.startswith(("http://127.0.0.1", "data:", "blob:")):
@@ -231,9 +247,9 @@ def test_killing_the_app_ends_no_run(browser: Any, home: Path, tmp_path: Path) -
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_page(browser: Any, address: str, width: int, dark: bool) -> None:
-    """No sideways scrolling on a phone or a laptop, light or dark, on either tab."""
+    """No sideways scrolling on a phone or a laptop, light or dark, on any tab."""
     visit = Visit(browser, address, width=width, dark=dark)
-    for tab in ("Train", "Runs"):
+    for tab in ("Chat", "Train", "Runs", "Memory"):
         visit.page.click(f"role=tab[name={tab}]")
         visit.page.wait_for_timeout(800)
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
@@ -241,4 +257,48 @@ def test_nothing_is_wider_than_the_page(browser: Any, address: str, width: int, 
         if folder:
             shade = "dark" if dark else "light"
             visit.page.screenshot(path=f"{folder}/{tab.lower()}-{width}-{shade}.png", full_page=True)
+    visit.leave()
+
+
+@pytest.mark.skipif(not brains(), reason="no starter brain is here")
+def test_a_mind_is_taught_corrected_and_found_again(browser: Any, address: str, home: Path) -> None:
+    """A first visit can press an example; answers have badges; wrong, corrected, undone; the next visit finds it all."""
+    visit = Visit(browser, address, tab="Chat")
+    visit.page.click("#chat-example-0")
+    visit.wait("#chat-talk", "Stored in")
+    visit.page.click("#chat-example-1")
+    visit.wait("#chat-talk", "note in")
+    visit.page.fill("#chat-correction textarea, #chat-correction input", "Zora")
+    visit.page.press("#chat-correction textarea, #chat-correction input", "Enter")
+    visit.wait("#chat-message", "Zora")
+    visit.page.fill("#chat-text textarea", "what's my name")
+    visit.page.press("#chat-text textarea", "Enter")
+    visit.wait("#chat-talk", "Zora")
+    visit.page.click("#chat-undo")
+    visit.wait("#chat-message", "Taken back")
+    visit.page.fill("#chat-text textarea", "  ")
+    visit.page.press("#chat-text textarea", "Enter")
+    visit.wait("#chat-message", "must say something")
+    visit.leave()
+    again = Visit(browser, address, tab="Chat")
+    again.wait("#chat-talk", "Zora")
+    again.open("Memory")
+    again.wait("#memory-table", "My name is Alice.")
+    again.leave()
+
+
+@pytest.mark.skipif(not brains(), reason="no starter brain is here")
+def test_a_night_can_be_watched_and_broken_off(browser: Any, address: str) -> None:
+    """Sleep shows its phases while the mind answers on; Wake takes the night back."""
+    visit = Visit(browser, address, tab="Chat")
+    visit.page.fill("#chat-text textarea", "I live in Oslo.")
+    visit.page.press("#chat-text textarea", "Enter")
+    visit.wait("#chat-talk", "Oslo")
+    visit.page.click("#chat-sleep")
+    visit.wait("#chat-night", "NREM")
+    visit.page.fill("#chat-text textarea", "where do i live?")
+    visit.page.press("#chat-text textarea", "Enter")
+    visit.wait("#chat-talk", "where do i live?")
+    visit.page.click("#chat-wake")
+    visit.wait("#chat-night", "broken off")
     visit.leave()

@@ -132,6 +132,7 @@ def test_the_readme_shows_every_command() -> None:
     """None is missing, and none is invented."""
     shown = {shlex.split(line)[3] for line in readme_commands()}
     known = {"train", "resume", "stop", "runs", "show", "generate", "export", "preview", "bench", "rebuild-db"}
+    known |= {"minds", "teach", "ask", "sleep", "forget", "chat", "exam"}
     assert shown == known
 
 
@@ -146,8 +147,8 @@ def test_the_readme_commands_work(store: RunStore, monkeypatch: pytest.MonkeyPat
     for line in readme_commands():
         words = shlex.split(line.replace("PATH", str(text)).replace("RUN", "last"))[3:]
         arguments = _parser().parse_args(words)
-        if words[0] == "bench":
-            assert arguments.what
+        if words[0] in ("bench", "exam", "sleep") or "--recipe" in words:
+            assert arguments.act
             continue
         if words[0] == "train":
             words += [
@@ -164,7 +165,13 @@ def test_the_readme_commands_work(store: RunStore, monkeypatch: pytest.MonkeyPat
             wait_until(lambda: not any(run.live for run in store.list()))
             words = [*words, "--detach"]
         done: Any = subprocess.run(
-            [sys.executable, "-m", "lab", *words], capture_output=True, text=True, timeout=120, cwd=ROOT, check=False
+            [sys.executable, "-m", "lab", *words],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=ROOT,
+            check=False,
+            input="",
         )
         assert done.returncode == 0, (line, done.stderr)
     live = [run for run in store.list() if run.live]

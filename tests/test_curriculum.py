@@ -11,7 +11,7 @@ from lab.config import DataConfig, build_config
 from lab.data import ANSWER, Cursor, decode, encode
 from lab.data.curriculum.batches import LessonBatches, pad, weigh
 from lab.data.curriculum.facts import clash, load_relations, make_fact, relation_names
-from lab.data.curriculum.lessons import SHARES, SKILLS, innate_facts, make_lesson, small_talk
+from lab.data.curriculum.lessons import SHARES, SKILLS, innate_facts, make_lesson
 from lab.data.tokenizer import END, NOTE, START, UNKNOWN
 
 CONFIG = DataConfig(data="curriculum", seq_len=256, batch_size=8)
@@ -63,7 +63,9 @@ def test_the_newest_of_contradicting_notes_is_the_answer() -> None:
         lesson = make_lesson(rng, 3, "read")
         notes = [decode(part) for part in _cut(lesson[: lesson.index(START)], NOTE)]
         for answer in answers(lesson):
-            holding = [i for i, note in enumerate(notes) if answer != [UNKNOWN] and decode(answer).lower() in note.lower()]
+            holding = [
+                i for i, note in enumerate(notes) if answer != [UNKNOWN] and decode(answer).lower() in note.lower()
+            ]
             seen += len(holding) > 1
             assert answer == [UNKNOWN] or holding
     assert seen > 10

@@ -22,7 +22,9 @@ DAY_S = 86400.0
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     """Every field of a trace comes back, from a file opened anew."""
-    trace = Trace("My name is 아름 🙂.", 1.5, question="q", answer="a", tier=LTM, cues=(("who?", "me"),), forgotten_at=3.0)
+    trace = Trace(
+        "My name is 아름 🙂.", 1.5, question="q", answer="a", tier=LTM, cues=(("who?", "me"),), forgotten_at=3.0
+    )
     store = TraceStore(tmp_path / "m.sqlite")
     (made,) = store.change("teach", 1.5, add=[trace])
     store.close()
@@ -47,7 +49,13 @@ def test_undo_takes_back_one_step_after_the_other(tmp_path: Path) -> None:
     """A replaced trace lives again, the new one is gone, and so is the veto."""
     store = TraceStore(tmp_path / "m.sqlite")
     (first,) = store.change("teach", 1.0, add=[Trace("My name is Al.", 1.0)])
-    store.change("correct", 2.0, add=[Trace("My name is Bo.", 2.0)], update=[replace(first, superseded_by=-1)], veto=[Veto("name?", "Al", 2.0)])
+    store.change(
+        "correct",
+        2.0,
+        add=[Trace("My name is Bo.", 2.0)],
+        update=[replace(first, superseded_by=-1)],
+        veto=[Veto("name?", "Al", 2.0)],
+    )
     assert store.get(first.id).superseded_by == 2
     assert store.undo() is not None
     assert (store.traces(), store.vetoes()) == ([first], [])
@@ -132,7 +140,9 @@ def test_the_index_finds_what_a_question_is_about() -> None:
 def test_the_index_forgives_typing() -> None:
     """Case, spelling and a missing letter; names rule."""
     index = RecallIndex()
-    for i, text in enumerate(["Anna's favourite colour is red.", "Bruno's favourite colour is blue.", "I live in Oslo."]):
+    for i, text in enumerate(
+        ["Anna's favourite colour is red.", "Bruno's favourite colour is blue.", "I live in Oslo."]
+    ):
         index.add(i, [text])
     assert index.search("whats annas favorite color", 1)[0][0] == 0
     assert index.search("BRUNO COLOUR", 1)[0][0] == 1

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
@@ -35,6 +35,7 @@ def measure(what: str, *, data: str | None, minutes: float, seeds: int) -> dict[
         return bench.bench_learn(data, minutes, seeds)
     benches: dict[str, Callable[[], dict[str, Any]]] = {
         "train": bench.bench_train, "generate": bench.bench_generate, "store": bench_store, "page": bench_page,
+        "mind": bench_minds,
     }  # fmt: skip
     return benches[what]()
 
@@ -120,6 +121,75 @@ def bench_page(requests: int = 300) -> dict[str, Any]:
             app.terminate()
             app.wait()
     return {"bench": "page", "requests": requests, "rows": rows}
+
+
+def bench_mind(brain: str, notes: int = 200, rounds: int = 60, crowd: int = 100_000) -> list[dict[str, Any]]:
+    """Teaching, asking, the first byte, a night for 20 facts, and recall among 100,000 traces, by the mind itself."""
+    from lab.config import MindConfig
+    from lab.mind import Mind
+    from lab.mind.exam import facts_for_exam
+
+    facts, awake = facts_for_exam("bench", notes), MindConfig(auto_sleep=False)
+    seconds: dict[str, list[float]] = {"teach": [], "ask": [], "first byte": [], "recall": []}
+    with tempfile.TemporaryDirectory() as home, Mind.create("bench", brain, Path(home) / "minds", awake) as mind:
+        mind.teach("The bench is made of wood.")
+        mind.ask("What is the bench made of?")
+        for fact in facts:
+            with _timed(seconds["teach"]):
+                mind.teach(fact.say(0))
+        for fact in facts[:rounds]:
+            with _timed(seconds["ask"]):
+                answer = mind.ask_stream(fact.ask(0))
+                with _timed(seconds["first byte"]):
+                    next(answer)
+                for _ in answer:
+                    pass
+        index = type(mind.index)()
+        for key in range(crowd):
+            index.add(key, [f"{facts[key % notes].say(key % 3)} {key}"])
+        for key in range(2 * rounds):
+            with _timed(seconds["recall"]):
+                index.search(f"{facts[key % notes].ask(0)} {key * 797 % crowd}", 4)
+    night: list[float] = []
+    with tempfile.TemporaryDirectory() as home, Mind.create("night", brain, Path(home) / "minds", awake) as mind:
+        for fact in facts[:20]:
+            mind.teach(fact.say(0))
+        with _timed(night):
+            for _ in mind.sleep():
+                pass
+    named = (
+        ("teach, ms, p95", seconds["teach"], 0.95, 1000, 20), ("ask, ms, p95", seconds["ask"], 0.95, 1000, 300),
+        ("first byte, ms, p95", seconds["first byte"], 0.95, 1000, 100), ("night for 20 facts, s", night, 0.5, 1, 60),
+        (f"recall among {crowd:,} traces, ms, p99", seconds["recall"], 0.99, 1000, 20),
+    )  # fmt: skip
+    return [
+        {
+            "brain": brain,
+            "what": name,
+            "median": scale * statistics.median(times),
+            "figure": scale * _quantile(times, share),
+            "goal": goal,
+        }
+        for name, times, share, scale, goal in named
+    ]
+
+
+def bench_minds() -> dict[str, Any]:
+    """`bench_mind` for every starter."""
+    from lab.mind import brains
+
+    return {"bench": "mind", "rows": [row for brain in brains() for row in bench_mind(brain)]}
+
+
+@contextlib.contextmanager
+def _timed(into: list[float]) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    into.append(time.perf_counter() - begin)
+
+
+def _quantile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 def render(result: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ PLAIN, HELD_OUT = 0, 3  # wordings
 
 @dataclass(frozen=True)
 class Measure:
-    """One line of the exam: `right` of `of`, or with `of` 0 a plain number. `low` and `high` bound the share in 95 of 100 exams; `goal` is None for a control."""
+    """One line of the exam: `right` of `of`, or with `of` 0 a plain number; `goal` is None for a control."""
 
     brain: str
     name: str

@@ -101,7 +101,7 @@ def sleep(
     for progress in consolidate(brain, trained, dreams, config, steps=steps, seed=seed, stop=stop) if steps else ():
         yield NightStep(progress.step, progress.of, progress.loss, progress.drift, spent())
     yield Phase("REM", "rehearsing dreams", spent())
-    if dreams and steps:
+    if dreams and steps and config.dream_weight:
         for progress in consolidate(brain, [], dreams, config, steps=REM_STEPS, seed=seed + 1, stop=stop):
             yield NightStep(progress.step, progress.of, progress.loss, progress.drift, spent())
     brain.eval()

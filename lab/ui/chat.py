@@ -70,7 +70,8 @@ def build_chat(minds: Minds, page: gr.Blocks) -> None:
                 )
             with gr.Row():
                 talk = gr.Chatbot(
-                    label="You and the mind", height=430, elem_id="chat-talk", buttons=["copy", "copy_all"], editable="user",
+                    label="You and the mind", show_label=False, height=430, elem_id="chat-talk",
+                    buttons=["copy", "copy_all"], editable="user",
                     placeholder="Tell it something, then ask. Or press one of the sentences below.",
                 )  # fmt: skip
                 other = gr.Chatbot(label="Beside it", height=430, elem_id="chat-other", visible=False, buttons=["copy"])
@@ -112,7 +113,8 @@ def build_chat(minds: Minds, page: gr.Blocks) -> None:
             with gr.Accordion("New mind", open=False, elem_id="chat-new"):
                 name = gr.Textbox(label="Name", elem_id="chat-new-name")
                 brain = gr.Dropdown(
-                    label="Brain: a starter, a run or a model folder", choices=list(brains()), allow_custom_value=True, elem_id="chat-new-brain",
+                    label="Brain: a starter, a run or a model folder", choices=list(brains()), allow_custom_value=True,
+                    elem_id="chat-new-brain",
                     value=_first_brain(),
                 )  # fmt: skip
                 create = gr.Button("Make it", elem_id="chat-new-create")
@@ -206,6 +208,7 @@ def build_chat(minds: Minds, page: gr.Blocks) -> None:
         mind.memory.drop_messages()
         return "The conversation is cleared. What it learned is still there."
 
+    talk.clear(with_mind(forget_talk), who, [talk, message], **quiet)
     clear.click(with_mind(forget_talk), who, [talk, message], **quiet)
 
     def again(name: str | None, how: str, where: str, place: int | None, said: str | None) -> Iterator[list[Any]]:
@@ -325,7 +328,7 @@ def mind_card(stats: dict[str, Any]) -> str:
         tile("STM", f"{tiers['STM']} of {rooms['STM']}", "Short-term memory: few and fresh notes."),
         tile("LTM", f"{tiers['LTM']:,} of {rooms['LTM']:,}", "Long-term memory: notes that were used, repeated, important or slept on."),
         tile("archive", f"{tiers['archive']:,}", "Notes unused for long, compressed, still found."),
-        tile("in the weights", f"{stats['stages']['weights'] + stats['stages']['fading']:,}", "Notes whose answers it gave by heart after a night."),
+        tile("by heart", f"{stats['stages']['weights'] + stats['stages']['fading']:,}", "Notes it could answer by heart after a night."),
         tile("sleep pressure", f"{stats['sleep_pressure']:.0%}", "Notes that wait for a night, as a share of short-term memory."),
         tile("nights", f"{stats['night']}", "Nights that were kept."),
         tile("brain", f"{stats['brain']} · {stats['parameters']:,} weights", "The brain it was made from, and how many numbers it has."),

@@ -134,14 +134,14 @@ def build_memory(minds: Minds, page: gr.Blocks, tab: gr.Tab) -> None:
     outputs = [table, *charts, message]
     inputs = [who, search, every]
 
-    def show(name: str | None, words: str, dead: bool) -> list[Any]:
+    def show(name: str | None, words: str | None, dead: bool) -> list[Any]:
         if not name:
             return [gr.skip()] * (len(outputs) - 1) + [
                 sentence("There is no mind yet. Open the Chat tab: it makes one.")
             ]
         try:
             mind = minds.get(name)
-            return [trace_table(mind, words, all=dead), *figures(mind), ""]
+            return [trace_table(mind, words or "", all=dead), *figures(mind), ""]
         except (MindError, ConfigError, ValueError, OSError) as error:
             return [gr.skip()] * (len(outputs) - 1) + [sentence(str(error), "error")]
 
@@ -162,13 +162,13 @@ def build_memory(minds: Minds, page: gr.Blocks, tab: gr.Tab) -> None:
     def change(act: Any) -> Any:
         """Do something to a mind, say what, and show the table anew."""
 
-        def run(name: str | None, words: str, dead: bool, *values: Any) -> list[Any]:
+        def run(name: str | None, words: str | None, dead: bool, *values: Any) -> list[Any]:
             try:
                 mind = minds.get(name or "")
                 note = act(mind, *values)
             except (MindError, ConfigError, ValueError, OSError, TypeError) as error:
                 return [gr.skip()] * (len(outputs) - 1) + [sentence(str(error), "error")]
-            return [trace_table(mind, words, all=dead), *figures(mind), sentence(note)]
+            return [trace_table(mind, words or "", all=dead), *figures(mind), sentence(note)]
 
         return run
 
@@ -189,7 +189,7 @@ def build_memory(minds: Minds, page: gr.Blocks, tab: gr.Tab) -> None:
     save.click(change(rewrite), [*inputs, number, text], outputs, **quiet)
     forget.click(
         change(drop), [*inputs, number], outputs, **quiet,
-        js="(...values) => { if (!confirm('Forget this note? Undo can bring it back until the next night.')) { values[3] = null } return values }",
+        js="(...values) => { if (!confirm('Forget this note? Undo brings it back.')) values[3] = null; return values }",
     )  # fmt: skip
     undo.click(change(take_back), inputs, outputs, **quiet)
     upload.upload(change(read), [*inputs, upload], outputs, **quiet)

@@ -57,7 +57,8 @@ def hypnogram(phases: pd.DataFrame, title: str = "How did it sleep?") -> Figure:
         {
             "type": "scatter", "mode": "lines", "name": phase, "line": {"color": PHASES[phase], "width": 9},
             "x": _joined([[r.seconds, r.until] for r in rows.itertuples()]), "y": _joined([[LEVELS[phase]] * 2] * len(rows)),
-            "text": _joined([[r.doing] * 2 for r in rows.itertuples()]), "hovertemplate": "%{text}, second %{x:.0f}<extra>" + phase + "</extra>",
+            "text": _joined([[r.doing] * 2 for r in rows.itertuples()]),
+            "hovertemplate": "%{text}, second %{x:.0f}<extra>" + phase + "</extra>",
         }
         for phase, rows in ((phase, phases[phases["phase"] == phase]) for phase in LEVELS)
         if len(rows)
@@ -99,7 +100,8 @@ def forgetting(traces: pd.DataFrame, decay: float) -> Figure:
     }  # fmt: skip
     dots = [
         {
-            "type": "scatter", "mode": "markers", "name": tier, "x": rows["age_days"].round(4).tolist(), "y": rows["strength"].round(3).tolist(),
+            "type": "scatter", "mode": "markers", "name": tier, "x": rows["age_days"].round(4).tolist(),
+            "y": rows["strength"].round(3).tolist(),
             "text": [text[:80].replace("<", "&lt;") for text in rows["text"]], "marker": {"color": TIERS[tier], "size": 7},
             "hovertemplate": "%{text}<extra>" + tier + "</extra>",
         }

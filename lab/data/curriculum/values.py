@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 import string
 import tomllib
 from collections.abc import Callable
@@ -69,13 +70,6 @@ def count(rng: random.Random) -> str:
     )
 
 
-def code(rng: random.Random) -> str:
-    shape = rng.choice(
-        ("dddd", "ddddd", "uudd", "u-ddd", "uudddd", "dd-dd-dd", "udud", "dddu", "uuu-dd", "u7dd", "Qd#d")
-    )
-    return _shaped(rng, shape)
-
-
 def _shaped(rng: random.Random, shape: str) -> str:
     draw = {"d": string.digits, "u": string.ascii_uppercase, "l": string.ascii_lowercase}
     return "".join(rng.choice(draw[letter]) if letter in draw else letter for letter in shape)
@@ -109,30 +103,58 @@ def day(rng: random.Random) -> str:
     )  # fmt: skip
 
 
-def company(rng: random.Random) -> str:
-    made = made_word(rng).capitalize()
-    name = rng.choice((_pick(rng, "company_word"), made))
-    return rng.choice((f"{name} {_pick(rng, 'company_kind')}", made, f"{_pick(rng, 'surname')} and Sons"))
-
-
 def title(rng: random.Random) -> str:
-    one, two = _pick(rng, "title_word"), _pick(rng, "title_word")
-    return rng.choice(
-        (
-            f"The {one}",
-            f"The {one} of {two}s",
-            f"{one} and {two}",
-            f"A {one} in the {two}",
-            f"The Last {one}",
-            made_word(rng).capitalize(),
-        )
-    )
+    pattern = rng.choice(("The {}", "The {} of {}s", "{} and {}", "A {} in the {}", "The Last {}"))
+    return pattern.format(_pick(rng, "title_word"), _pick(rng, "title_word"))
 
 
-def phone(rng: random.Random) -> str:
-    return _shaped(
-        rng, rng.choice(("ddd-dddd", "dddddddd", "ddd ddd ddd", "+dd ddd dddd", "0dd dd dd dd", "ddd-ddd-dddd"))
-    )
+def company(rng: random.Random) -> str:
+    return _fill(rng, "company")
+
+
+# {kind} is a value of that kind, <…> a code: d a digit, u a capital, l a small letter, all else itself
+PATTERNS: dict[str, tuple[str, ...]] = {
+    "titled_name": ("Dr {surname}", "Mr {surname}", "Mrs {surname}", "Ms {surname}", "Dr. {surname}"),
+    "nickname": ("{Made}", "{first_name}y", "{Animal}"),
+    "company": ("{company_word} {company_kind}", "{Made} {company_kind}", "{Made}", "{surname} and Sons"),
+    "code": (
+        "<dddd>", "<ddddd>", "<uudd>", "<u-ddd>", "<uudddd>", "<dd-dd-dd>", "<udud>", "<dddu>", "<uuu-dd>", "<u7dd>", "<Qd#d>",
+    ),
+    "pin": ("<dddd>", "<dddddd>"),
+    "phone": ("<ddd-dddd>", "<dddddddd>", "<ddd ddd ddd>", "<+dd ddd dddd>", "<0dd dd dd dd>", "<ddd-ddd-dddd>"),
+    "handle": ("{made_word}{number}", "{made_word}_{number}", "{made_word}.{number}"),
+    "password": ("{made_word}{number}", "<lludddl>", "{one_colour}-{one_pet}-{number}", "{Made}!{age}"),
+    "street": ("{age} {surname} Street", "{title_word} Road {age}", "{age} {Made} Lane"),
+    "school": tuple(
+        f"{{{name}}} {kind}"
+        for name in ("surname", "city", "Made")
+        for kind in ("High", "School", "College", "Academy", "University", "Primary School")
+    ),
+    "height": ("1.{two_digits} m", "1{two_digits} cm", "{foot} feet {inch}"),
+    "seat": ("<du>", "<ddu>", "<u-dd>", "<dd>"),
+    "room": ("<ddd>", "<dd>", "<udd>", "<d.dd>"),
+    "bus": ("<dd>", "<d>", "<ddd>", "<udd>"),
+    "club": ("the {city} {title_word}s", "FC {Made}", "{city} United"),
+    "made_city": ("{Made}", "{Made}", "{Made}", "Port {Made}", "New {Made}"),
+    "floor": (
+        *(f"the {name} floor" for name in ("first", "second", "third", "fourth", "fifth", "top", "ground", "ninth")),
+        *["floor {age}"] * 8, *["level {foot}"] * 8,
+    ),
+    "platform": tuple(
+        f"{kind} {number}"
+        for kind in ("platform", "gate", "pier", "track", "dock", "stop")
+        for number in ("{foot}", "{inch}", "<ud>", "<u>")
+    ),
+    "score": ("<d:d>", "<d to d>", "<d-d>"),
+    "phrase": ("{company_word} {title_word} {company_kind}",),
+    "big_number": ("{age} million", "{number},000", "<ddddd>"),
+}  # fmt: skip
+
+
+def _fill(rng: random.Random, kind: str) -> str:
+    pattern = rng.choice(PATTERNS[kind])
+    pattern = re.sub(r"\{(\w+)\}", lambda match: make_text(match[1], rng), pattern)
+    return re.sub(r"<([^<>]+)>", lambda match: _shaped(rng, match[1]), pattern)
 
 
 def email(rng: random.Random) -> str:
@@ -140,64 +162,35 @@ def email(rng: random.Random) -> str:
     return f"{first_name(rng).lower()}{rng.choice(('', '.', '_'))}{rng.choice((made_word(rng), number(rng)))}@{host}"
 
 
-def password(rng: random.Random) -> str:
-    return rng.choice(
-        (f"{made_word(rng)}{number(rng)}", _shaped(rng, "lludddl"), f"{_pick(rng, 'colour').replace(' ', '')}-{_pick(rng, 'pet').replace(' ', '')}-{number(rng)}",
-         f"{made_word(rng).capitalize()}!{rng.randint(1, 99)}")
-    )  # fmt: skip
-
-
 def _measure(*units: str) -> Callable[[random.Random], str]:
-    return lambda rng: (
-        f"{rng.choice((str(rng.randint(2, 90)), f'{rng.randint(1, 9)}.{rng.randint(1, 9)}'))} {rng.choice(units)}"
-    )
+    def amount(rng: random.Random) -> str:
+        return rng.choice((str(rng.randint(2, 90)), f"{rng.randint(1, 9)}.{rng.randint(1, 9)}"))
+
+    return lambda rng: f"{amount(rng)} {rng.choice(units)}"
 
 
 def _either(*kinds: str) -> Callable[[random.Random], str]:
     return lambda rng: make_text(rng.choice(kinds), rng)
 
 
+def _whole(low: int, high: int) -> Callable[[random.Random], str]:
+    return lambda rng: str(rng.randint(low, high))
+
+
 TEXTS: dict[str, Callable[[random.Random], str]] = {
-    "first_name": first_name,
-    "full_name": full_name,
-    "surname": lambda rng: made_word(rng).capitalize() if rng.random() < 0.3 else _pick(rng, "surname"),
-    "nickname": lambda rng: rng.choice((made_word(rng).capitalize(), f"{first_name(rng)[:4]}y", _pick(rng, "animal").capitalize())),
-    "titled_name": lambda rng: f"{rng.choice(('Dr', 'Mr', 'Mrs', 'Ms', 'Dr.'))} {make_text('surname', rng)}",
-    "age": lambda rng: str(rng.randint(1, 99)),
-    "year": lambda rng: str(rng.randint(1500, 2030)),
-    "number": number,
-    "big_number": lambda rng: rng.choice((f"{rng.randint(1, 99)} million", f"{rng.randint(1, 999)},000", str(rng.randint(1000, 99999)))),
-    "count": count,
-    "code": code,
-    "pin": lambda rng: _shaped(rng, rng.choice(("dddd", "dddddd"))),
-    "price": price,
-    "time": time,
-    "day": day,
-    "company": company,
-    "title": title,
-    "phone": phone,
-    "email": email,
-    "handle": lambda rng: f"{made_word(rng)}{rng.choice(('', '_', '.'))}{number(rng)}",
-    "password": password,
-    "street": lambda rng: rng.choice((f"{rng.randint(1, 99)} {make_text('surname', rng)} Street", f"{make_text('title_word', rng)} Road {rng.randint(1, 150)}", f"{rng.randint(1, 20)} {made_word(rng).capitalize()} Lane")),
-    "school": lambda rng: f"{rng.choice((make_text('surname', rng), make_text('city', rng), made_word(rng).capitalize()))} {rng.choice(('High', 'School', 'College', 'Academy', 'University', 'Primary School'))}",
-    "height": lambda rng: rng.choice((f"1.{rng.randint(40, 99)} m", f"{rng.randint(140, 205)} cm", f"{rng.randint(4, 6)} feet {rng.randint(1, 11)}")),
-    "kilos": _measure("kg", "kilos", "pounds", "tons", "grams"),
-    "length": _measure("cm", "m", "metres", "inches", "feet"),
+    **{kind: functools.partial(_fill, kind=kind) for kind in PATTERNS},
+    "first_name": first_name, "full_name": full_name, "made_word": made_word, "count": count, "price": price, "time": time,
+    "day": day, "email": email, "number": number,
+    "Made": lambda rng: made_word(rng).capitalize(),
+    "Animal": lambda rng: _pick(rng, "animal").capitalize(),
+    "surname": lambda rng: make_text("Made", rng) if rng.random() < 0.3 else _pick(rng, "surname"),
+    "city": lambda rng: make_text("Made", rng) if rng.random() < 0.2 else _pick(rng, "city"),
+    "title": lambda rng: make_text("Made", rng) if rng.random() < 0.17 else title(rng),
+    "one_colour": lambda rng: _pick(rng, "colour").replace(" ", ""), "one_pet": lambda rng: _pick(rng, "pet").replace(" ", ""),
+    "age": _whole(1, 99), "year": _whole(1500, 2030), "two_digits": _whole(40, 99), "foot": _whole(1, 9), "inch": _whole(1, 30),
+    "kilos": _measure("kg", "kilos", "pounds", "tons", "grams"), "length": _measure("cm", "m", "metres", "inches", "feet"),
     "distance": _measure("km", "miles", "minutes on foot", "metres", "blocks"),
-    "duration": _measure("minutes", "hours", "days", "weeks"),
-    "seat": lambda rng: _shaped(rng, rng.choice(("du", "ddu", "u-dd", "dd"))),
-    "room": lambda rng: _shaped(rng, rng.choice(("ddd", "dd", "udd", "d.dd"))),
-    "bus": lambda rng: _shaped(rng, rng.choice(("dd", "d", "ddd", "udd"))),
-    "club": lambda rng: rng.choice((f"the {_pick(rng, 'city')} {_pick(rng, 'title_word')}s", f"FC {made_word(rng).capitalize()}", f"{make_text('city', rng)} United")),
-    "city": lambda rng: made_word(rng).capitalize() if rng.random() < 0.2 else _pick(rng, "city"),
-    "made_city": lambda rng: f"{rng.choice(('', '', '', 'Port ', 'New '))}{made_word(rng).capitalize()}",
-    "made_word": made_word,
-    "floor": lambda rng: rng.choice((f"the {rng.choice(('first', 'second', 'third', 'fourth', 'fifth', 'top', 'ground', 'ninth'))} floor", f"floor {rng.randint(1, 40)}", f"level {rng.randint(1, 9)}")),
-    "platform": lambda rng: f"{rng.choice(('platform', 'gate', 'pier', 'track', 'dock', 'stop'))} {rng.choice((str(rng.randint(1, 30)), _shaped(rng, 'ud'), _shaped(rng, 'u')))}",
-    "score": lambda rng: f"{rng.randint(0, 9)}{rng.choice((':', ' to ', '-'))}{rng.randint(0, 9)}",
-    "phrase": lambda rng: f"{_pick(rng, 'company_word')} {_pick(rng, 'title_word')} {_pick(rng, 'company_kind')}",
-    "kind": _either("made_kind"),
+    "duration": _measure("minutes", "hours", "days", "weeks"), "kind": _either("made_kind"),
     "attribute_value": _either("attribute_is", "number", "code", "first_name", "colour", "made_word", "day", "time", "object"),
 }  # fmt: skip
 
