@@ -24,6 +24,7 @@ from itertools import count
 import numpy as np
 
 from lab.data.curriculum.facts import MadeFact, Relation, clash, load_relations, make_fact
+from lab.data.curriculum.scenes import make_scene
 from lab.data.curriculum.subjects import Subject
 from lab.data.curriculum.values import FOLDER, Value, first_name, words
 from lab.data.facts import load_facts, load_wordings
@@ -31,7 +32,9 @@ from lab.data.tokenizer import ANSWER, END, QUIZ, SAME, SORT, START, UNKNOWN, To
 
 INNATE = (("capitals", "capital"), ("elements", "symbol"))  # (world, relation) that every starter knows by heart
 LEVELS = (1, 2, 4, 8)  # most notes in a lesson, as the curriculum grows
-SHARES = {"read": 0.5, "quiz": 0.13, "closed": 0.11, "closed_unknown": 0.06, "talk": 0.05, "sort": 0.07, "same": 0.08}
+SHARES = {
+    "read": 0.36, "scene": 0.2, "quiz": 0.12, "closed": 0.11, "closed_unknown": 0.05, "talk": 0.04, "sort": 0.05, "same": 0.07,
+}  # fmt: skip
 
 OPENINGS = (
     "Remember that ", "By the way, ", "Please note: ", "FYI, ", "Hey, ", "Just so you know, ", "So, ", "Well, ",
@@ -276,7 +279,31 @@ def _lesson(question: str, answer: list[int]) -> list[int]:
     return [START, *encode(question), ANSWER, *answer, END]
 
 
+def _scene(rng: random.Random, level: int) -> list[int]:
+    """Notes of which some are scenes, and questions about the scenes or about what none of them says."""
+    scenes = [make_scene(rng) for _ in range(rng.randint(1, min(3, LEVELS[level])))]
+    notes = [scene.statement for scene in scenes]
+    while len(notes) < LEVELS[level] and rng.random() < 0.3:
+        fact = make_fact(rng)
+        notes.insert(rng.randint(0, len(notes)), fact.say(rng.randrange(len(fact.relation.say) - 1)))
+    notes = [roughen(note, rng) for note in notes]
+    questions = [pair for scene in scenes for pair in scene.questions]
+    tokens = encode_notes(notes)
+    for question, answer in rng.sample(questions, min(len(questions), rng.randint(1, 4))):
+        if rng.random() < 0.15:
+            tokens += _lesson(roughen(rng.choice(make_scene(rng).questions)[0], rng), [UNKNOWN])
+            continue
+        note = next((n for n in notes if answer.lower() in n.lower()), "")
+        if note:
+            tokens += _lesson(roughen(question, rng), encode(as_told(answer, note)))
+    return tokens if ANSWER in tokens else _scene(rng, level)
+
+
 def _quiz(rng: random.Random, level: int) -> list[int]:
+    if rng.random() < 0.2:
+        scene = make_scene(rng)
+        asked, value = rng.choice(scene.questions)
+        return [*encode_notes([scene.statement]), QUIZ, *encode(asked), ANSWER, *encode(value), END]
     fact = rng.choice(innate_facts()) if rng.random() < 0.05 else make_fact(rng)
     statement, question = _wordings(fact, rng)
     note = tell(fact, statement, rng)
@@ -336,7 +363,7 @@ def _same(rng: random.Random, level: int) -> list[int]:
 
 
 SKILLS: dict[str, Callable[[random.Random, int], list[int]]] = {
-    "read": _read, "quiz": _quiz, "closed": _closed, "closed_unknown": _closed_unknown, "talk": _talk, "sort": _sort,
+    "read": _read, "scene": _scene, "quiz": _quiz, "closed": _closed, "closed_unknown": _closed_unknown, "talk": _talk, "sort": _sort,
     "same": _same,
 }  # fmt: skip
 
