@@ -17,7 +17,7 @@ import pytest
 from lab.config import MindConfig
 from lab.events import Dreamt, NightEnded, NightStep, Quizzed, to_record
 from lab.mind import Answer, Mind, MindError, Minds, Taught, brains
-from lab.mind.mind import checked, sentences
+from lab.mind.messages import checked, sentences
 from lab.mind.night import Agenda, night_events
 from lab.mind.skills import Skills, question_tokens
 
@@ -241,7 +241,7 @@ def test_an_edited_trace_answers_anew(mind: Mind) -> None:
 
 def test_short_term_memory_overflows_into_long_term(mind: Mind) -> None:
     """Nothing is lost when STM is full; the mind then wants to sleep."""
-    mind.config = replace(QUICK, stm_capacity=4)
+    mind.config = mind.notes.config = replace(QUICK, stm_capacity=4)
     for name in ("Anna", "Bruno", "Clara", "David", "Elsa", "Fritz"):
         mind.teach(f"{name} lives in {name}ville.")
     stats = mind.stats()

@@ -367,10 +367,20 @@ def night_card(mind: Mind, state: dict[str, Any]) -> str:
         phases = [record for record in state["records"] if record["kind"] == "phase"]
         last = state["records"][-1] if state["records"] else {}
         doing = f"{phases[-1]['phase']}: {phases[-1]['doing']}" if phases else "falling asleep"
-        step = f", step {last['step']} of at most {last['of']}" if last.get("kind") == "nightstep" else ""
-        dreams = f", {last['dreams']} of {last['of']}" if last.get("kind") == "dreamt" else ""
+        rest = ""
+        if last.get("kind") == "dreamt":
+            rest = f", {last['dreams']:,} of about {last['of']:,}"
+        elif last.get("kind") == "nightstep":
+            steps = [
+                record
+                for record in state["records"]
+                if record["kind"] == "nightstep" and record["seconds"] >= phases[-1]["seconds"]
+            ]
+            left_s = (last["seconds"] - phases[-1]["seconds"]) / len(steps) * (last["of"] - last["step"])
+            rest = f", step {last['step']} of at most {last['of']}, {duration(left_s)} left at most"
+        slept = duration(last.get("seconds", 0))
         return sentence(
-            f"Night {state['night']} — {doing}{dreams}{step}. {duration(last.get('seconds', 0))} asleep. It still answers."
+            f"Night {state['night']} — {doing}{rest}. Asleep for {slept}. It still answers, from what it knew before."
         )
     nights = mind.memory.rows("nights")
     if not nights:

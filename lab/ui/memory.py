@@ -20,6 +20,7 @@ from lab.views import forgetting, hypnogram, night_recall, strengths, tier_usage
 MOST_ROWS = 500
 SHOWN = ("number", "text", "tier", "known by", "strength", "confidence", "uses", "told", "state")
 FORGET = "Forget it"
+LEARNING = "learning by heart"
 
 
 def trace_table(mind: Mind, search: str = "", *, all: bool = False) -> pd.DataFrame:
@@ -65,10 +66,15 @@ def all_phases(mind: Mind) -> pd.DataFrame:
     at = 0.0
     for row in mind.memory.rows("nights"):
         detail = json.loads(row["detail"])
+        done = (
+            f" ({row['replayed']} questions replayed, {row['promoted']} notes promoted)"
+            if detail["doing"] == LEARNING
+            else ""
+        )
         found.append(
             {
                 "phase": row["phase"],
-                "doing": f"night {row['night']}: {detail['doing']}",
+                "doing": f"night {row['night']}: {detail['doing']}{done}",
                 "seconds": at,
                 "until": at + row["seconds"],
             }

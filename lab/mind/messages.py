@@ -1,0 +1,43 @@
+"""What a person typed: whether it can be taken, and how it is cut."""
+
+from __future__ import annotations
+
+import re
+
+from lab.mind.replies import MindError
+
+LONGEST = 2000  # characters of one message
+SENTENCE = 160  # bytes; a longer message is cut into its sentences, a trace each
+ASKS = re.compile(
+    r"^(what|who|whom|whose|where|when|which|why|how|do you know|tell me|can you tell|remind me|what's|whats|whos)\b",
+    re.I,
+)
+
+
+def checked(text: str, what: str = "message") -> str:
+    """Give a text that can be stored, without odd ends. Raises MindError for an empty, too long or binary one."""
+    if len(text) > LONGEST:
+        raise MindError(f"a {what} must be at most {LONGEST:,} characters; got {len(text):,}. Say it in shorter parts.")
+    if any(ord(letter) < 32 and letter not in "\t\n\r" for letter in text):
+        raise MindError(f"a {what} must be text; got control characters. Type or paste plain text.")
+    clean = " ".join(text.split())
+    if not clean:
+        raise MindError(f"a {what} must say something; got nothing. Type a sentence.")
+    return clean
+
+
+def sentences(text: str) -> list[str]:
+    """Cut a long message into its sentences, a trace each; a short one stays whole."""
+    if len(text.encode("utf-8", "replace")) <= SENTENCE:
+        return [text]
+    return [part for part in re.split(r"(?<=[.!?;])\s+(?=\S)", text) if part]
+
+
+def plain(text: str) -> str:
+    """The words of a text alone, to compare."""
+    return re.sub(r"[^\w]+", " ", text.lower()).strip()
+
+
+def looks_asked(text: str) -> bool:
+    """Whether a text begins or ends as questions do."""
+    return text.rstrip().endswith("?") or ASKS.match(text) is not None

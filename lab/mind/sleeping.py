@@ -1,0 +1,99 @@
+"""What a night is about, and what it leaves behind: the bridge between a mind's notes and a sleeping brain."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from lab.events import NightEnded, NightEvent, Phase, Quizzed, TraceAudited
+from lab.memory import Trace
+from lab.memory.tiers import next_tier, overflow, wants_archive
+from lab.memory.traces import ARCHIVE, FADING, LTM, NOTES, STM, WEIGHTS
+from lab.mind.night import Agenda, Due
+from lab.mind.notes import Notes
+
+NIGHT_TRACES = 400  # most traces of one night
+
+
+def plan_night(notes: Notes, night: int) -> Agenda:
+    """Give the traces that are due, the strongest first, the answers to unlearn, and what earlier nights taught."""
+    live = notes.traces()
+    waiting = [t for t in live if t.due_night <= night]
+    waiting.sort(key=lambda t: (t.stage == WEIGHTS, -t.confidence * t.importance, t.id))
+    due = tuple(Due(t.id, t.text, t.question, t.answer) for t in waiting[:NIGHT_TRACES])
+    chosen = {one.trace for one in due}
+    kept = tuple(pair for t in live if t.id not in chosen and t.stage != NOTES for pair in t.cues)
+    return Agenda(due, tuple((veto.question, veto.answer) for veto in notes.vetoes if not veto.trained), kept)
+
+
+def settle_night(notes: Notes, night: int, agenda: Agenda, events: Sequence[NightEvent]) -> bool:
+    """Make a finished night true, in one transaction: stages and tiers of traces, which brain counts, the history.
+
+    Who passed its audit advances a stage and is due later each time; who failed is due again the next night. Gives
+    whether the night was kept. Traces that changed while the mind slept are left as they are.
+    """
+    ended = next(event for event in events if isinstance(event, NightEnded))
+    now = time.time()
+    with notes.lock:
+        changed = _advance(notes, night, agenda, events) if ended.kept else []
+        promoted = sum(notes.live[t.id].tier == STM for t in changed)
+        changed = _move_on(notes, changed, now) if ended.kept else []
+        with notes.store.transaction():
+            if ended.kept:
+                notes.store.change("", now, update=changed)
+                notes.store.mark_trained([v for v in notes.vetoes if (v.question, v.answer) in agenda.unlearn])
+                notes.store.set_setting("night", str(night))
+                notes.store.seal()
+            for row in _history(night, events, ended, promoted, now - ended.seconds):
+                notes.store.append("nights", row)
+    return ended.kept
+
+
+def _advance(notes: Notes, night: int, agenda: Agenda, events: Sequence[NightEvent]) -> list[Trace]:
+    pairs = {e.trace: tuple((q, a) for q, a in e.pairs) for e in events if isinstance(e, Quizzed)}
+    passed = {e.trace: e.passed for e in events if isinstance(e, TraceAudited)}
+    changed = []
+    for due in agenda.due:
+        trace = notes.live.get(due.trace)
+        if trace is None or trace.text != due.text:
+            continue
+        passes = trace.passes + 1 if passed.get(due.trace) else 0
+        changed.append(replace(
+            trace, cues=pairs.get(due.trace, ()), passes=passes, tier=LTM if trace.tier == STM else trace.tier,
+            stage=(NOTES, FADING, WEIGHTS)[min(passes, 2)], due_night=night + 2**passes,
+        ))  # fmt: skip
+    return changed
+
+
+def _move_on(notes: Notes, changed: list[Trace], now: float) -> list[Trace]:
+    """Hand what is long unused, and what overflows, to the next tier; what the archive has no room for is forgotten."""
+    after = {**notes.live, **{t.id: t for t in changed}}
+    for trace in [t for t in after.values() if wants_archive(t, notes.config, now)]:
+        after[trace.id] = replace(trace, tier=ARCHIVE)
+    for tier in (LTM, ARCHIVE):
+        for weak in overflow(list(after.values()), tier, notes.config, now):
+            further = next_tier(tier)
+            after[weak.id] = replace(weak, tier=further) if further else replace(weak, forgotten_at=now)
+    return [trace for trace in after.values() if trace != notes.live[trace.id]]
+
+
+def _history(
+    night: int, events: Sequence[NightEvent], ended: NightEnded, promoted: int, began: float
+) -> list[dict[str, Any]]:
+    """A row for each phase of the night."""
+    phases = [event for event in events if isinstance(event, Phase)]
+    ends = [*[phase.seconds for phase in phases[1:]], ended.seconds]
+    return [
+        {
+            "night": night, "phase": phase.phase, "started_at": began + phase.seconds, "seconds": end - phase.seconds,
+            "replayed": ended.replayed, "promoted": promoted if ended.kept else 0, "recall_before": ended.recall_before,
+            "recall_after": ended.recall_after,
+            "detail": json.dumps({
+                "doing": phase.doing, "kept": ended.kept, "cancelled": ended.cancelled, "retained": ended.retained, "dreams": ended.dreams,
+            }),
+        }
+        for phase, end in zip(phases, ends, strict=False)
+    ]  # fmt: skip
