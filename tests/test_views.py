@@ -6,7 +6,17 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from lab.views import METRICS, band_raster, compare, config_diff, curve
+from lab.views import (
+    band_raster,
+    compare,
+    config_diff,
+    curve,
+    forgetting,
+    hypnogram,
+    night_recall,
+    strengths,
+    tier_usage,
+)
 from lab.views.curves import smooth, thin
 
 
@@ -65,3 +75,30 @@ def test_a_config_diff_shows_only_what_differs() -> None:
     """A dash where a run lacks the option."""
     table = config_diff({"a": {"lr": 1, "x": 2, "cms": 16}, "b": {"lr": 1, "x": 3}})
     assert table.values.tolist() == [["x", "2", "3"], ["cms", "16", "–"]]
+
+
+def test_figures_of_a_mind_hold_what_the_tables_say() -> None:
+    """Tiers over time, phases of a night, recall by night, strengths: each number of the table is in the figure."""
+    usage = pd.DataFrame({"at": [0.0, 60.0], "stm": [1, 2], "ltm": [0, 3], "archive": [0, 0], "weights": [0, 1]})
+    assert [line["y"] for line in tier_usage(usage)["data"]] == [[1, 2], [0, 3], [0, 0]]
+    phases = pd.DataFrame({
+        "phase": ["NREM", "NREM", "REM"], "doing": ["a", "b", "c"], "seconds": [0.0, 4.0, 9.0], "until": [4.0, 9.0, 12.0],
+    })  # fmt: skip
+    steps, *bars = hypnogram(phases)["data"]
+    assert steps["x"] == [0.0, 0.0, 0.0, 4.0, 4.0, 9.0, 9.0, 12.0]
+    assert {bar["name"]: bar["x"] for bar in bars} == {"REM": [9.0, 12.0], "NREM": [0.0, 4.0, None, 4.0, 9.0]}
+    nights = pd.DataFrame(
+        {"night": [1, 2], "recall_before": [0.0, 0.5], "recall_after": [0.9, 1.0], "retained": [0.98, 0.97]}
+    )
+    assert [bar["y"] for bar in night_recall(nights)["data"]] == [[0.0, 0.5], [0.9, 1.0], [0.98, 0.97]]
+    traces = pd.DataFrame(
+        {"strength": [0.6, 0.61, 1.4], "tier": ["STM", "STM", "LTM"], "text": list("abc"), "age_days": [0.0, 1.0, 2.0]}
+    )
+    assert [sum(bar["y"]) for bar in strengths(traces)["data"]] == [2, 1, 0]
+    assert [dots["x"] for dots in forgetting(traces, 0.98)["data"][1:]] == [[0.0, 1.0], [2.0]]
+
+
+def test_figures_of_an_empty_mind_say_what_to_do() -> None:
+    empty = pd.DataFrame()
+    for figure in (tier_usage(empty), hypnogram(empty), night_recall(empty), strengths(empty)):
+        assert figure["data"] == [] and figure["layout"]["annotations"][0]["text"]

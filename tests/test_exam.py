@@ -1,0 +1,43 @@
+"""The exam's yardsticks: intervals, ranks and facts can be trusted."""
+
+import pytest
+
+from lab.data.curriculum.facts import clash
+from lab.mind.exam import Measure, bm25, facts_for_exam, right
+
+
+def test_intervals_are_wilsons() -> None:
+    """Known values: 8 of 10 is 0.49 to 0.94; 0 of 20 ends at 0.16; a plain number has only itself."""
+    assert Measure("b", "m", 8, 10).interval == pytest.approx((0.490, 0.943), abs=1e-3)
+    assert Measure("b", "m", 0, 20).interval == pytest.approx((0.0, 0.161), abs=1e-3)
+    assert Measure("b", "m", 20, 20).interval == pytest.approx((0.839, 1.0), abs=1e-3)
+    assert Measure("b", "seconds", 42, 0).interval == (42.0, 42.0)
+
+
+def test_a_goal_is_reached_from_the_right_side() -> None:
+    assert Measure("b", "m", 95, 100, 0.95).reached
+    assert Measure("b", "m", 3, 100, 0.05, True).reached
+    assert not Measure("b", "m", 7, 100, 0.05, True).reached
+    assert Measure("b", "control", 7, 100).reached is None
+
+
+def test_only_the_value_itself_is_right() -> None:
+    """Small and capital letters alike; nothing more, nothing less."""
+    assert right("alice", "Alice") and right(" Alice", "Alice")
+    assert not right("Alice Brown", "Alice") and not right(None, "Alice") and not right("", "Alice")
+
+
+def test_bm25_ranks_as_the_formula_says() -> None:
+    """Rare words count more than common ones, and what does not match comes last."""
+    texts = ["the cat sat", "the dog sat", "the cat and the dog", "a bird"]
+    assert bm25(texts, "bird", 1) == [3]
+    assert bm25(texts, "the cat", 2) == [0, 2]
+
+
+def test_facts_of_an_exam_do_not_answer_each_other() -> None:
+    """No two of them clash; another seed gives others; held-out relations are held out."""
+    facts = facts_for_exam("a", 60)
+    assert not any(clash(a, b) for i, a in enumerate(facts) for b in facts[:i])
+    assert {f.say(0) for f in facts}.isdisjoint({f.say(0) for f in facts_for_exam("b", 60)})
+    assert all(f.relation.unseen for f in facts_for_exam("a", 20, unseen=True))
+    assert facts_for_exam("a", 60) == facts
