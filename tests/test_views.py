@@ -7,16 +7,8 @@ import plotly.graph_objects as go
 import pytest
 
 from lab.views import (
-    band_raster,
-    compare,
-    config_diff,
-    curve,
-    forgetting,
-    hypnogram,
-    night_recall,
-    strengths,
-    tier_usage,
-)
+    METRICS, band_raster, compare, config_diff, curve, forgetting, hypnogram, night_recall, strengths, tier_usage,
+)  # fmt: skip
 from lab.views.curves import smooth, thin
 
 
