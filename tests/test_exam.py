@@ -22,8 +22,8 @@ def test_a_goal_is_reached_from_the_right_side() -> None:
 
 
 def test_only_the_value_itself_is_right() -> None:
-    """Small and capital letters alike; nothing more, nothing less."""
-    assert right("alice", "Alice") and right(" Alice", "Alice")
+    """Case, a first article and a last stop aside; nothing more, nothing less."""
+    assert right("alice", "Alice") and right(" Alice", "Alice") and right("the pony", "pony") and right("Dr.", "Dr")
     assert not right("Alice Brown", "Alice") and not right(None, "Alice") and not right("", "Alice")
 
 

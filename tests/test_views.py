@@ -7,7 +7,16 @@ import plotly.graph_objects as go
 import pytest
 
 from lab.views import (
-    METRICS, band_raster, compare, config_diff, curve, forgetting, hypnogram, night_recall, strengths, tier_usage,
+    METRICS,
+    band_raster,
+    compare,
+    config_diff,
+    curve,
+    forgetting,
+    hypnogram,
+    night_recall,
+    strengths,
+    tier_usage,
 )  # fmt: skip
 from lab.views.curves import smooth, thin
 

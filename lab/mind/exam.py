@@ -1,6 +1,6 @@
 """The exam: what a mind made from a brain can really do, on facts and wordings that no brain was trained on.
 
-Every answer is free-running and greedy, and right only where it equals the value (small and capital letters alike).
+Every answer is free-running and greedy, and right only where it equals the value (case and a first article aside).
 Facts come from seeds that training never uses. Each figure has a 95% Wilson interval. Controls stand beside it.
 """
 
@@ -70,8 +70,12 @@ def facts_for_exam(seed: str, count: int, *, unseen: bool | None = None) -> list
 
 
 def right(answer: str | None, value: str) -> bool:
-    """Exact match, small and capital letters alike."""
-    return answer is not None and answer.strip().lower() == value.lower()
+    """Exact match as is usual for answers (SQuAD): small and capital letters, a first article and a last stop aside."""
+    return answer is not None and _bare(answer) == _bare(value)
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"^(a|an|the) ", "", text.strip().lower()).rstrip(".")
 
 
 class Exam:

@@ -36,6 +36,7 @@ from lab.mind.skills import Reply, Skills
 from lab.mind.sleeping import plan_night, settle_night
 from lab.models.checkpoint import load_brain, save_brain
 
+RELEVANT = 0.04  # likeness below which a note has nothing to do with a question
 LIKELY = 0.3  # likeness from which an old note is compared with a new one
 COMPARED = 2  # old notes that a new one is compared with
 SURPRISES = 100  # statements whose surprise a new one's is ranked among
@@ -203,7 +204,7 @@ class Mind:
                 if answered:
                     return
             if memory != "notes":
-                reply = yield from self._stream(question, ())
+                reply = yield from self._stream(question, [])
                 if reply.text is not None:
                     yield Answer(reply.text, FROM_WEIGHTS, reply.probability, (), question, memory)
                     return
@@ -213,23 +214,23 @@ class Mind:
             yield answer
 
     def _from_notes(self, question: str, memory: str) -> Generator[str | Answer, None, bool]:
-        hits = [trace for trace, _ in self.notes.find(question, self.config.notes_open)]
+        found = self.notes.find(question, self.config.notes_open)
+        hits = [(trace, score) for trace, score in found if score >= RELEVANT]
         if not hits:
             return False
-        opened = sorted(hits, key=lambda t: (t.created_at, t.id))
-        taught = next((t for t in reversed(opened) if t.question and plain(t.question) == plain(question)), None)
+        taught = next((t for t, _ in hits if t.question and plain(t.question) == plain(question)), None)
         if taught and taught.answer:
             yield taught.answer
             yield self._used(Answer(taught.answer, taught.tier, taught.confidence, (taught,), question, memory))
             return True
-        reply = yield from self._stream(question, tuple(t.text for t in opened))
+        reply = yield from self._stream(question, [(trace.text, score) for trace, score in hits])
         if reply.text is None:
             return False
-        used = ([t for t in opened if reply.text.lower() in t.text.lower()] or hits[:1])[-1]
+        used = hits[reply.note][0]
         yield self._used(Answer(reply.text, used.tier, reply.probability * used.confidence, (used,), question, memory))
         return True
 
-    def _stream(self, question: str, opened: tuple[str, ...]) -> Generator[str | Answer, None, Reply]:
+    def _stream(self, question: str, opened: list[tuple[str, float]]) -> Generator[str | Answer, None, Reply]:
         """Stream the brain's answer; where an answer to such a question was called wrong, wait for the whole first."""
         vetoed = self.notes.vetoed(question)
         reply: Reply | None = None

@@ -5,8 +5,10 @@ Letters: B prompts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -71,6 +73,22 @@ def write_text(
     return written
 
 
+class Guide(Protocol):
+    """Says which tokens may come next in one row; `push` tells it what came."""
+
+    def allowed(self) -> Sequence[int]: ...
+
+    def push(self, token: int) -> None: ...
+
+
+def guided(scores: Tensor, guide: Guide) -> int:
+    """scores (V,) → the likeliest token that `guide` allows."""
+    allowed = list(guide.allowed())
+    token = allowed[int(scores[allowed].argmax())]
+    guide.push(token)
+    return token
+
+
 @dataclass(frozen=True)
 class Completion:
     """What a brain wrote after one prompt, without the stop token; `ended` says whether it came to one."""
@@ -92,10 +110,14 @@ def complete(
     generator: torch.Generator | None = None,
     rows: int = 64,
     spread: int = 6,
+    guides: Sequence[Guide | None] | None = None,
+    gate: tuple[int, float] | None = None,
 ) -> list[Completion]:
     """Write up to `length` tokens after every prompt, many side by side; results come in the order of the prompts.
 
-    Prompts of nearly equal length (`spread`) are taken together, since shorter ones are read one token at a time.
+    Prompts of nearly equal length (`spread`) are taken together, since shorter ones are read one token at a time. Where a
+    prompt has a guide, that one says which tokens may come. `gate`, a token and a probability: the token comes first
+    where it is at least so likely, and else not at all.
     """
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     found: dict[int, Completion] = {}
@@ -103,24 +125,16 @@ def complete(
         limit = len(prompts[order[0]]) + spread
         chosen = [i for i in order[:rows] if len(prompts[i]) <= limit]
         order = order[len(chosen) :]
-        found.update(
-            zip(
-                chosen,
-                _complete([prompts[i] for i in chosen], brain, length, stop, temperature, generator),
-                strict=True,
-            )
-        )
+        leads = [guides[i] if guides else None for i in chosen]
+        done = _complete([prompts[i] for i in chosen], leads, brain, length, stop, temperature, generator, gate)
+        found.update(zip(chosen, done, strict=True))
     return [found[i] for i in range(len(prompts))]
 
 
 def _complete(
-    prompts: list[Sequence[int]],
-    brain: Brain,
-    length: int,
-    stop: int,
-    temperature: float,
-    generator: torch.Generator | None,
-) -> list[Completion]:
+    prompts: list[Sequence[int]], guides: list[Guide | None], brain: Brain, length: int, stop: int, temperature: float,
+    generator: torch.Generator | None, gate: tuple[int, float] | None,
+) -> list[Completion]:  # fmt: skip
     device = next(brain.parameters()).device
     shared = min(map(len, prompts))
     logits, state = brain(torch.tensor([list(p[:shared]) for p in prompts], device=device))
@@ -129,15 +143,21 @@ def _complete(
     place = shared
     while not all(done or len(text) >= length for done, text in zip(ended, written, strict=True)):
         last = logits[:, -1].float()
-        drawn = draw(last, temperature, 40, generator)
+        tokens = draw(last, temperature, 40, generator).tolist()
         sure = last.log_softmax(-1).cpu()
-        tokens = drawn.tolist()
         for i, prompt in enumerate(prompts):
             if place < len(prompt):
                 tokens[i] = int(prompt[place])
             elif not ended[i] and len(written[i]) < length:
+                guide = guides[i]
                 if not written[i]:
                     first[i] = sure[i].exp()
+                if gate and not written[i] and first[i][gate[0]] >= gate[1]:
+                    tokens[i] = gate[0]
+                elif guide:
+                    tokens[i] = guided(sure[i], guide)
+                elif gate and tokens[i] == gate[0]:
+                    tokens[i] = int(sure[i].index_fill(0, torch.tensor([gate[0]]), -math.inf).argmax())
                 total[i] += float(sure[i, tokens[i]])
                 if tokens[i] == stop:
                     ended[i] = True
