@@ -297,7 +297,7 @@ def test_killing_it_at_random_points_loses_nothing(tmp_path: Path, act: object, 
 def test_an_agenda_survives_the_disk(tmp_path: Path) -> None:
     from lab.mind.night import Due
 
-    agenda = Agenda((Due(1, "a", "q", "b"),), (("q", "w"),), (("k", "v"),))
+    agenda = Agenda((Due(1, "a", (("q", "b"),)),), (("q", "w"),), (("k", "v"),))
     agenda.save(tmp_path / "a.json")
     assert Agenda.load(tmp_path / "a.json") == agenda
 

@@ -23,7 +23,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS traces (id INTEGER PRIMARY KEY, text TEXT, packed BLOB, question TEXT, answer TEXT,
   tier TEXT NOT NULL, stage TEXT NOT NULL, confidence REAL, importance REAL, surprise REAL, uses INTEGER,
   repeats INTEGER, created_at REAL, used_at REAL, passes INTEGER, due_night INTEGER, superseded_by INTEGER,
-  forgotten_at REAL, disputed_at REAL, cues TEXT);
+  forgotten_at REAL, disputed_at REAL, cues TEXT, heard TEXT);
 CREATE TABLE IF NOT EXISTS vetoes (id INTEGER PRIMARY KEY, question TEXT, answer TEXT, at REAL, trace INTEGER,
   trained INTEGER);
 CREATE TABLE IF NOT EXISTS journal (id INTEGER PRIMARY KEY, at REAL, what TEXT, before TEXT);
@@ -194,7 +194,8 @@ class TraceStore:
 
     @staticmethod
     def _record(trace: Trace) -> dict[str, Any]:
-        return {**{name: getattr(trace, name) for name in COLUMNS}, "cues": json.dumps(trace.cues)}
+        record = {name: getattr(trace, name) for name in COLUMNS}
+        return {**record, "cues": json.dumps(trace.cues), "heard": json.dumps(trace.heard)}
 
     # ---- conversation, nights, usage ---------------------------------------------------------------------------
 
@@ -234,9 +235,12 @@ def _trace(record: dict[str, Any]) -> Trace:
     if packed is not None:
         unpacker = zlib.decompressobj(-15, zdict=DICTIONARY)
         record = {**record, "text": (unpacker.decompress(packed) + unpacker.flush()).decode()}
-    cues = record["cues"]
-    pairs = json.loads(cues) if isinstance(cues, str) else cues or ()
-    return Trace(**{**{name: record[name] for name in COLUMNS}, "cues": tuple((q, a) for q, a in pairs)})
+    pairs = {}
+    for name in ("cues", "heard"):
+        kept = record[name]
+        read = json.loads(kept) if isinstance(kept, str) else kept or ()
+        pairs[name] = tuple((question, answer) for question, answer in read)
+    return Trace(**{**{name: record[name] for name in COLUMNS}, **pairs})
 
 
 def salvage(path: Path, to: Path) -> int:

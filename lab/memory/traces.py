@@ -35,6 +35,13 @@ class Trace:
     forgotten_at: float | None = None
     disputed_at: float | None = None  # an answer from it was called wrong
     cues: tuple[tuple[str, str], ...] = field(default=())  # (question, answer) that the brain asked itself about it
+    heard: tuple[tuple[str, str], ...] = field(default=())  # (question, answer) that it answered for a person
+
+    @property
+    def asked(self) -> tuple[tuple[str, str], ...]:
+        """Questions of people about it, with their answers: the one it was taught with, then those it answered."""
+        taught = ((self.question, self.answer),) if self.question and self.answer else ()
+        return taught + self.heard
 
     @property
     def alive(self) -> bool:

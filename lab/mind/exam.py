@@ -175,7 +175,7 @@ class Exam:
             before = self._knows(mind)
             read_before = self._reads(mind)
             for fact in facts:
-                mind.teach(fact.say(PLAIN))
+                mind.teach(fact.say(PLAIN), question=fact.ask(PLAIN), answer=fact.value.text)
             ended = _sleep(mind)
             yield Measure(
                 self.brain,
@@ -203,7 +203,7 @@ class Exam:
                 facts = facts_for_exam(f"{self.seed} nights {number}", FACTS_A_NIGHT)
                 first = first or facts
                 for fact in facts:
-                    mind.teach(fact.say(PLAIN))
+                    mind.teach(fact.say(PLAIN), question=fact.ask(PLAIN), answer=fact.value.text)
                 _sleep(mind)
             yield self._lost("innate facts lost by six nights", before, self._knows(mind), 0.05)
             yield self._weights(mind, first, PLAIN, "first night's facts after six nights, weights only", None)

@@ -39,6 +39,8 @@ from lab.models.checkpoint import load_brain, save_brain
 RELEVANT = 0.04  # likeness below which a note has nothing to do with a question
 LIKELY = 0.3  # likeness from which an old note is compared with a new one
 COMPARED = 2  # old notes that a new one is compared with
+SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
+HEARD = 4  # most such questions of a trace
 SURPRISES = 100  # statements whose surprise a new one's is ranked among
 FEW = 20  # fewer than these rank nothing
 MEMORIES = ("both", "notes", "weights")
@@ -249,7 +251,12 @@ class Mind:
     def _used(self, answer: Answer) -> Answer:
         """Note that a trace answered; it may earn its promotion."""
         (trace,) = answer.traces
-        self.notes.change("", update=[replace(trace, uses=trace.uses + 1, used_at=time.time())])
+        heard = trace.heard
+        if answer.confidence >= SURE * trace.confidence and plain(answer.question) not in {
+            plain(q) for q, _ in trace.asked
+        }:
+            heard = (*heard, (answer.question, answer.text))[-HEARD:]
+        self.notes.change("", update=[replace(trace, uses=trace.uses + 1, used_at=time.time(), heard=heard)])
         return replace(answer, traces=(self.memory.get(trace.id),))
 
     def feedback(self, answer: Answer, verdict: str, correction: str | None = None) -> Taught | None:
@@ -267,7 +274,7 @@ class Mind:
                 return None
             veto = [Veto(answer.question, answer.text, now, traces[0].id if traces else None)] if answer.known else []
             if correction is None:
-                doubted = [replace(t, disputed_at=now, confidence=t.confidence / 2) for t in traces]
+                doubted = [replace(t, disputed_at=now, confidence=t.confidence / 2, heard=()) for t in traces]
                 self.notes.change("wrong", update=doubted, veto=veto)
                 return None
             right = checked(correction, "correction")

@@ -26,19 +26,19 @@ from lab.models.checkpoint import load_brain, save_brain
 
 PROBES = 160  # dreamt questions that check what is kept, never trained on
 REM_STEPS = 30
+DOUBT = 0.3  # probability of not knowing above which a question and its note do not fit
+STEADY = 0.6  # probability of an answer from which on it counts as known
 SIBLINGS = 2  # dreams for each trace that begin as its questions do
 OLD_LESSONS = 400  # lessons of earlier nights that are rehearsed
 
 
 @dataclass(frozen=True)
 class Due:
-    """A trace to be learnt by heart. `known` are questions and answers of it that are already in the weights."""
+    """A trace to be learnt by heart; `asked` are questions and answers that a person taught or asked about it."""
 
     trace: int
     text: str
-    question: str | None = None
-    answer: str | None = None
-    learnt: bool = False  # already in the weights: rehearsed, not audited
+    asked: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Agenda:
     def load(path: Path) -> Agenda:
         read = json.loads(path.read_text(encoding="utf-8"))
         return Agenda(
-            tuple(Due(**row) for row in read["due"]),
+            tuple(Due(row["trace"], row["text"], tuple((q, a) for q, a in row["asked"])) for row in read["due"]),
             tuple((q, a) for q, a in read["unlearn"]),
             tuple((q, a) for q, a in read["kept"]),
         )
@@ -86,14 +86,14 @@ def sleep(
         dreams += batch
         yield Dreamt(len(dreams), config.dreams + len(cues), spent())
     probes, dreams = _split(dreams)
-    references = skills.answer(probes) if probes else []
+    probes, references = _steady(skills, probes)
     yield Phase("NREM", "learning by heart", spent())
     taught, audits = _divide(lessons, agenda.due)
     trained = [lesson_tokens(q, a) for pairs in taught.values() for q, a in pairs]
     trained += [lesson_tokens(q, None) for q, _ in agenda.unlearn for _ in range(2)]
     kept = list(agenda.kept)[-OLD_LESSONS:]
     trained += [lesson_tokens(q, a) for q, a in kept]
-    asked = [due for due in agenda.due if not due.learnt and due.trace in audits]
+    asked = [due for due in agenda.due if due.trace in audits]
     recall_before = _audit(skills, asked, audits)
     after = Skills(brain, config.unknown_threshold)
     brain.train()
@@ -148,27 +148,21 @@ def make_lessons(
 ) -> dict[int, list[tuple[str, str]]]:
     """Turn each trace into questions and answers by the brain's own reading; only consistent ones stay."""
     quizzes = skills.quiz([one.text for one in due], config.quizzes, draws)
-    asked: list[tuple[int, str, str]] = []
-    for one, pairs in zip(due, quizzes, strict=True):
-        seen: set[str] = set()
-        if one.question and one.answer:
-            pairs = [(one.question, one.answer), *pairs]
-        for question, answer in pairs:
-            if question and answer and question.lower() not in seen:
-                seen.add(question.lower())
-                asked.append((one.trace, question, answer))
-    texts = {one.trace: one for one in due}
-    replies = skills.answer([q for _, q, _ in asked], [[texts[t].text] for t, _, _ in asked])
+    asked: list[tuple[Due, str, str]] = []
     lessons: dict[int, list[tuple[str, str]]] = {}
-    for (trace, question, answer), reply in zip(asked, replies, strict=True):
-        given = texts[trace].question == question
-        same = (
-            reply.text is not None
-            and reply.text.lower() == answer.lower()
-            and answer.lower() in texts[trace].text.lower()
-        )
-        if given or same:
-            lessons.setdefault(trace, []).append((question, answer))
+    for one, pairs in zip(due, quizzes, strict=True):
+        known = dict.fromkeys(question.lower() for question, _ in one.asked)
+        lessons[one.trace] = [*one.asked]
+        asked += [
+            (one, question, answer)
+            for question, answer in pairs
+            if question and answer and question.lower() not in known
+        ]
+    replies = skills.answer([question for _, question, _ in asked], [[one.text] for one, _, _ in asked])
+    for (one, question, answer), reply in zip(asked, replies, strict=True):
+        same = reply.text is not None and reply.text.lower() == answer.lower() and answer.lower() in one.text.lower()
+        if same and reply.unknown <= DOUBT:
+            lessons[one.trace].append((question, answer))
     return lessons
 
 
@@ -209,6 +203,13 @@ def _split(dreams: list[Dream]) -> tuple[list[str], list[Dream]]:
         else:
             rest.append(one)
     return probes, rest
+
+
+def _steady(skills: Skills, probes: list[str]) -> tuple[list[str], list[Reply]]:
+    """Keep the dreamt questions whose answer the brain is sure of: what it half knows comes and goes by itself."""
+    replies = skills.answer(probes) if probes else []
+    sure = [(probe, reply) for probe, reply in zip(probes, replies, strict=True) if reply.probability >= STEADY]
+    return [probe for probe, _ in sure], [reply for _, reply in sure]
 
 
 def _retained(skills: Skills, probes: list[str], references: Sequence[Reply]) -> float | None:

@@ -117,8 +117,7 @@ class Notes:
     def forget(self, number: int) -> Trace:
         """Let a trace answer no more; the next night takes it out of the weights."""
         now, old = time.time(), self.store.get(number)
-        pairs = [*old.cues, *([(old.question, old.answer)] if old.question and old.answer else [])]
-        vetoes = [Veto(question, answer, now, number) for question, answer in pairs]
+        vetoes = [Veto(question, answer, now, number) for question, answer in (*old.cues, *old.asked)]
         self.change("forget", update=[replace(old, forgotten_at=now)], veto=vetoes)
         return self.store.get(number)
 

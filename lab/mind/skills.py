@@ -22,6 +22,7 @@ from lab.models.sampling import complete, guided
 
 MOST_BYTES = 240  # of one note, as read
 LONGEST_ANSWER = 96  # bytes
+FLUENT = -0.12  # nats per byte below which a question that the brain asks itself is babble
 
 
 @dataclass(frozen=True)
@@ -178,19 +179,22 @@ class Skills:
         return found
 
     def quiz(self, notes: Sequence[str], count: int, generator: torch.Generator) -> list[list[tuple[str, str]]]:
-        """Ask of each note `count` questions, some more than once, each with the answer that the brain expects."""
+        """Find up to `count` + 1 questions in each note, the most fluent first, each with the answer the brain expects."""
         prompts = [[*encode_notes([clip(note)]), QUIZ] for note in notes for _ in range(count)]
-        # the first of each note is the likeliest question, the others are drawn
         plain = complete(self.brain, prompts[::count], 2 * LONGEST_ANSWER, stop=END) if prompts else []
         drawn = complete(
-            self.brain, prompts, 2 * LONGEST_ANSWER, stop=END, temperature=0.9, generator=generator, rows=128
-        )
+            self.brain, prompts, 2 * LONGEST_ANSWER, stop=END, temperature=0.5, generator=generator, rows=128
+        )  # fmt: skip
         found: list[list[tuple[str, str]]] = []
         for i in range(len(notes)):
-            pairs = []
+            pairs: dict[str, tuple[float, str]] = {}
             for one in [plain[i], *drawn[i * count : (i + 1) * count]]:
-                if one.ended and ANSWER in one.tokens:
+                fluency = one.log_probability / (len(one.tokens) + 1)
+                if one.ended and ANSWER in one.tokens and fluency >= FLUENT:
                     place = one.tokens.index(ANSWER)
-                    pairs.append((decode(one.tokens[:place]).strip(), decode(one.tokens[place + 1 :])))
-            found.append(pairs)
+                    question, answer = decode(one.tokens[:place]).strip(), decode(one.tokens[place + 1 :])
+                    pairs[question] = max(pairs.get(question, (-math.inf, "")), (fluency, answer))
+            found.append(
+                [(question, answer) for question, (_, answer) in sorted(pairs.items(), key=lambda item: -item[1][0])]
+            )
         return found

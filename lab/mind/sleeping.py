@@ -23,7 +23,7 @@ def plan_night(notes: Notes, night: int) -> Agenda:
     live = notes.traces()
     waiting = [t for t in live if t.due_night <= night]
     waiting.sort(key=lambda t: (t.stage == WEIGHTS, -t.confidence * t.importance, t.id))
-    due = tuple(Due(t.id, t.text, t.question, t.answer) for t in waiting[:NIGHT_TRACES])
+    due = tuple(Due(t.id, t.text, t.asked) for t in waiting[:NIGHT_TRACES])
     chosen = {one.trace for one in due}
     kept = tuple(pair for t in live if t.id not in chosen and t.stage != NOTES for pair in t.cues)
     return Agenda(due, tuple((veto.question, veto.answer) for veto in notes.vetoes if not veto.trained), kept)
