@@ -145,9 +145,11 @@ def test_the_readme_commands_work(store: RunStore, monkeypatch: pytest.MonkeyPat
     stopped = store.create(tiny(steps=30))
     store.update(stopped, status="stopped")
     for line in readme_commands():
-        words = shlex.split(line.replace("PATH", str(text)).replace("RUN", "last"))[3:]
+        words = shlex.split(
+            line.replace("PATH", str(text)).replace("RUN", "last").replace("STARTER", str(tmp_path / "s"))
+        )[3:]
         arguments = _parser().parse_args(words)
-        if words[0] in ("bench", "exam", "sleep") or "--recipe" in words:
+        if words[0] in ("bench", "exam", "sleep") or {"--recipe", "--starter"} & set(words):
             assert arguments.act
             continue
         if words[0] == "train":

@@ -21,7 +21,7 @@ from lab.mind.messages import checked, sentences
 from lab.mind.night import Agenda, night_events
 from lab.mind.skills import Skills, question_tokens
 
-QUICK = MindConfig(dreams=96, night_steps=40, quizzes=3, retention_drop=1.0)
+QUICK = MindConfig(dreams=96, night_steps=40, night_lr=0.002, dream_weight=3.0, quizzes=3, retention_drop=1.0)
 pytestmark = pytest.mark.skipif(not brains(), reason="no starter brain is here")
 
 

@@ -22,7 +22,8 @@ def test_a_notebook_runs_on_a_fresh_checkout(path: Path, store: RunStore) -> Non
         output for cell in notebook.cells for output in cell.get("outputs", [])
         if "application/vnd.plotly.v1+json" in output.get("data", {})
     ]  # fmt: skip
-    assert len(figures) >= 3 and len(store.list()) == 2
+    assert len(figures) >= 3
+    assert len(store.list()) == (2 if path.name.startswith("01") else 0)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)

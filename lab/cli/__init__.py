@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("runs", metavar="RUN", nargs="+", help="Runs, named as for show.")
     export.add_argument("--to", help="Folder; by default export/ in the first run's folder.")
     export.add_argument("--format", default="csv", help="csv or parquet. Default csv.")
+    export.add_argument(
+        "--starter", action="store_true", help="Only the brain, in bf16, and the log: a starter for minds."
+    )
     export.add_argument("--no-brain", action="store_true", help="Only the tables.")
     for sub in (resume, stop, show, generate):
         sub.add_argument("run", metavar="RUN", help='A run\'s name, a part that begins or ends only one, or "last".')
@@ -316,6 +319,10 @@ def _export(arguments: argparse.Namespace) -> int:
     store = RunStore()
     runs = [jobs.refresh(store, store.get(name)) for name in arguments.runs]
     folder = Path(arguments.to) if arguments.to else runs[0].folder / "export"
+    if arguments.starter:
+        paths = jobs.export_starter(runs[0], folder)
+        print(json.dumps({"files": [str(path) for path in paths]}) if arguments.json else "\n".join(map(str, paths)))
+        return 0
     refresh_database(store)
     paths = jobs.export_tables(store, runs, folder, arguments.format)
     for run in [] if arguments.no_brain else runs:

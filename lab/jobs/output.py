@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from lab.config import ConfigError
+from lab.disk import write_durably
 from lab.store import Run, RunStore, query
 
 EXPORTED = ("steps", "bands", "evals", "samples", "notices")
@@ -41,6 +43,19 @@ def export_tables(store: RunStore, runs: list[Run], folder: Path, kind: str) -> 
             frame.to_parquet(path, index=False)
         paths.append(path)
     return paths
+
+
+def export_starter(run: Run, folder: Path) -> list[Path]:
+    """Write a finished run to `folder` as a starter: its brain in bf16 and its log, without checkpoints."""
+    from lab.learning import export_trained
+
+    if run.status != "finished":
+        raise ConfigError(f"a starter must come from a finished run; {run.id} is {run.status}. Resume it.", "run")
+    paths = export_trained(run.config(), run.folder, folder / "brain", half=True)
+    record = {**run.record, "run": folder.name}
+    write_durably(folder / "run.json", json.dumps(record, indent=1).encode())
+    write_durably(folder / "events.jsonl", run.events.read_bytes())
+    return [*paths, folder / "run.json", folder / "events.jsonl"]
 
 
 def export_brain(run: Run, folder: Path) -> list[Path]:

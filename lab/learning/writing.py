@@ -51,10 +51,10 @@ def write(
         yield decode(held)
 
 
-def export_trained(config: RunConfig, folder: Path, to: Path) -> list[Path]:
-    """Write the brain of the run in `folder` to `to`, and give the paths. Raises ConfigError as `load_trained`."""
+def export_trained(config: RunConfig, folder: Path, to: Path, *, half: bool = False) -> list[Path]:
+    """Write the brain of the run in `folder` to `to`, with `half` in bf16; gives the paths. Raises as `load_trained`."""
     brain, _ = load_trained(config, folder)
-    save_brain(to, config.model, brain)
+    save_brain(to, config.model, brain, half=half)
     return [to / "model.safetensors", to / "model.json"]
 
 

@@ -28,7 +28,7 @@ PROBES = 160  # dreamt questions that check what is kept, never trained on
 REM_STEPS = 30
 DOUBT = 0.3  # probability of not knowing above which a question and its note do not fit
 STEADY = 0.6  # probability of an answer from which on it counts as known
-SIBLINGS = 2  # dreams for each trace that begin as its questions do
+SIBLINGS = 8  # dreams for each trace that begin as its questions do
 OLD_LESSONS = 400  # lessons of earlier nights that are rehearsed
 
 
@@ -181,11 +181,11 @@ def _divide(
 
 
 def _cues(lessons: dict[int, list[tuple[str, str]]], draws: torch.Generator) -> list[list[int]]:
-    """Beginnings of the questions that will be learnt: what else begins so must stay as it is."""
+    """Beginnings of the questions that will be learnt: what else begins so must stay as it is, mostly unknown."""
     cues = []
     for pairs in lessons.values():
-        for question, _ in pairs[:SIBLINGS]:
-            words = question.split(" ")
+        for i in range(SIBLINGS if pairs else 0):
+            words = pairs[i % len(pairs)][0].split(" ")
             cut = int(torch.randint(1, max(2, len(words)), (1,), generator=draws))
             cues.append([START, *encode(clip(" ".join(words[:cut])))])
     return cues

@@ -16,10 +16,11 @@ from lab.disk import write_durably
 from lab.models.contract import Brain
 
 
-def save_brain(folder: Path, name: str, brain: Brain) -> None:
-    """Write `brain`, a model of MODELS called `name`, to `folder`, which is made."""
+def save_brain(folder: Path, name: str, brain: Brain, *, half: bool = False) -> None:
+    """Write `brain`, a model of MODELS called `name`, to `folder`, which is made; with `half` in bf16, half as large."""
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {key: value.detach().cpu().contiguous().clone() for key, value in brain.state_dict().items()}
+    kind = torch.bfloat16 if half else torch.float32
+    weights = {key: value.detach().to("cpu", kind).contiguous().clone() for key, value in brain.state_dict().items()}
     write_durably(folder / "model.safetensors", save(weights))
     about = {"model": name, "config": dataclasses.asdict(brain.config)}
     write_durably(folder / "model.json", json.dumps(about, indent=2).encode())
