@@ -44,10 +44,15 @@ def copy_brain(brain: Brain) -> Brain:
     return twin
 
 
+def hold(brain: Brain, dreams: Sequence[Dream]) -> Anchor | None:
+    """What holds a brain to what it is now, while another with its weights learns; None without dreams."""
+    return Anchor(brain, dreams, choose_machine(TrainingConfig()).autocast) if dreams else None
+
+
 def consolidate(
     brain: Brain,
     lessons: Sequence[Sequence[int]],
-    dreams: Sequence[Dream],
+    anchor: Anchor | None,
     config: MindConfig,
     *,
     steps: int,
@@ -56,11 +61,12 @@ def consolidate(
 ) -> Iterator[Progress]:
     """Change `brain` until it knows `lessons` (START question ANSWER answer END) or `steps` are done.
 
-    Without lessons it only rehearses its dreams. Without dreams nothing but the strategy holds what it knows.
+    `anchor` holds it to the brain that dreamt; without lessons it only goes back toward that one. Without an anchor
+    nothing but the strategy holds what it knows.
     """
     machine = choose_machine(TrainingConfig())
     draws = torch.Generator().manual_seed(seed)
-    anchor = Anchor(brain, dreams, machine.autocast) if dreams and config.dream_weight else None
+    anchor = anchor if config.dream_weight else None
     strategy = STRATEGIES[config.strategy]()
 
     def old_loss() -> Tensor:

@@ -2,7 +2,8 @@
 
 NREM  every trace due is turned into questions by the brain itself, those that it answers consistently with the note open
       are learnt by heart, while dreams hold what was known before; then each trace is asked in words not trained.
-REM   dreams alone, and a check on what was known; a night that lost too much is taken back.
+REM   a check on what was known before; where some of it slipped, dreams alone bring it back; a night that lost too much
+      all the same is taken back.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,20 @@ import torch
 from lab.config import MindConfig
 from lab.data.tokenizer import ANSWER, START, UNKNOWN, decode, encode
 from lab.events import Dreamt, NightEnded, NightEvent, NightStep, Phase, Quizzed, TraceAudited
-from lab.learning import Dream, consolidate, copy_brain, dream
+from lab.learning import Dream, consolidate, copy_brain, dream, hold
+from lab.memory import RecallIndex
+from lab.memory.index import likeness
 from lab.mind.skills import Reply, Skills, clip, lesson_tokens
 from lab.models import Brain
 from lab.models.checkpoint import load_brain, save_brain
 
 PROBES = 160  # dreamt questions that check what is kept, never trained on
-REM_STEPS = 30
+REM_STEPS = 12  # of one round of dreams alone, where something slipped
+REM_ROUNDS = 3
+REM_RATE = 0.3  # of the night's rate
 DOUBT = 0.3  # probability of not knowing above which a question and its note do not fit
 STEADY = 0.6  # probability of an answer from which on it counts as known
+SAME_QUESTION = 0.8  # likeness from which on two questions are taken for one
 SIBLINGS = 8  # dreams for each trace that begin as its questions do
 OLD_LESSONS = 400  # lessons of earlier nights that are rehearsed
 
@@ -85,8 +91,12 @@ def sleep(
     for batch in dream(before, config.dreams, draws, cues=cues, stop=stop) if config.dreams else ():
         dreams += batch
         yield Dreamt(len(dreams), config.dreams + len(cues), spent())
-    probes, dreams = _split(dreams)
+    learnt = [question for pairs in lessons.values() for question, _ in pairs] + [
+        question for question, _ in agenda.unlearn
+    ]
+    probes, dreams = _split(_apart(dreams, learnt))
     probes, references = _steady(skills, probes)
+    anchor = hold(before, dreams)
     yield Phase("NREM", "learning by heart", spent())
     taught, audits = _divide(lessons, agenda.due)
     trained = [lesson_tokens(q, a) for pairs in taught.values() for q, a in pairs]
@@ -97,15 +107,21 @@ def sleep(
     recall_before = _audit(skills, asked, audits)
     after = Skills(brain, config.unknown_threshold)
     brain.train()
-    steps = min(config.night_steps, 60 + 2 * len(trained)) if trained else 0
-    for progress in consolidate(brain, trained, dreams, config, steps=steps, seed=seed, stop=stop) if steps else ():
+    steps = min(config.night_steps, 60 + 3 * len(trained)) if trained else 0
+    for progress in consolidate(brain, trained, anchor, config, steps=steps, seed=seed, stop=stop) if steps else ():
         yield NightStep(progress.step, progress.of, progress.loss, progress.drift, spent())
     yield Phase("REM", "rehearsing dreams", spent())
-    if dreams and steps and config.dream_weight:
-        for progress in consolidate(brain, [], dreams, config, steps=REM_STEPS, seed=seed + 1, stop=stop):
-            yield NightStep(progress.step, progress.of, progress.loss, progress.drift, spent())
     brain.eval()
     retained = _retained(after, probes, references)
+    gentle = replace(config, night_lr=REM_RATE * config.night_lr)
+    for round_ in range(REM_ROUNDS if anchor and steps else 0):
+        if retained is None or retained >= 1 - config.retention_drop / 2 or stop():
+            break
+        brain.train()
+        for progress in consolidate(brain, [], anchor, gentle, steps=REM_STEPS, seed=seed + 1 + round_, stop=stop):
+            yield NightStep(progress.step, progress.of, progress.loss, progress.drift, spent())
+        brain.eval()
+        retained = _retained(after, probes, references)
     passed = _audit(after, asked, audits)
     for due in asked:
         yield TraceAudited(due.trace, audits[due.trace][0], passed[due.trace], recall_before[due.trace])
@@ -189,6 +205,21 @@ def _cues(lessons: dict[int, list[tuple[str, str]]], draws: torch.Generator) -> 
             cut = int(torch.randint(1, max(2, len(words)), (1,), generator=draws))
             cues.append([START, *encode(clip(" ".join(words[:cut])))])
     return cues
+
+
+def _apart(dreams: list[Dream], learnt: Sequence[str]) -> list[Dream]:
+    """Leave out the dreams of what is to be learnt otherwise: they would hold the old answer."""
+    index = RecallIndex()
+    for key, question in enumerate(learnt):
+        index.add(key, [question])
+    kept = []
+    for one in dreams:
+        tokens = list(one.tokens)
+        asked = decode(tokens[1 : tokens.index(ANSWER)]) if tokens[0] == START and ANSWER in tokens else ""
+        near = index.search(asked, 1) if asked else []
+        if not near or likeness(asked, learnt[near[0][0]]) < SAME_QUESTION:
+            kept.append(one)
+    return kept
 
 
 def _split(dreams: list[Dream]) -> tuple[list[str], list[Dream]]:
