@@ -151,7 +151,7 @@ class MindConfig:
     strategy: str = option(
         "all", "Which weights a night may write, and how.", choices=("all", "ewc", "lora", "fast", "l2")
     )
-    night_steps: int = option(300, "Most training steps of a night.", minimum=1, maximum=100_000)
+    night_steps: int = option(900, "Most training steps of a night.", minimum=1, maximum=100_000)
     night_lr: float = option(0.0006, "Learning rate of a night.", minimum=1e-7, maximum=0.1)
     night_batch: int = option(24, "Questions in one step of a night.", minimum=1, maximum=1024)
     dreams: int = option(1600, "Dreams that hold what is already known.", minimum=0, maximum=65536)

@@ -13,6 +13,11 @@ ASKS = re.compile(
     re.I,
 )
 
+MANY = re.compile(
+    r"\b(like|love|enjoy|hate|dislike|stand|play|speak|collect|own|keep|know|buy|bought|sell|make|need|fear|afraid|allergic|"
+    r"allergy|pet|hobby|saw|ate|found|built|sold|broke|met|visited|friend|went)(s|es)?\b", re.I,
+)  # fmt: skip
+
 
 def checked(text: str, what: str = "message") -> str:
     """Give a text that can be stored, without odd ends. Raises MindError for an empty, too long or binary one."""
@@ -41,3 +46,8 @@ def plain(text: str) -> str:
 def looks_asked(text: str) -> bool:
     """Whether a text begins or ends as questions do."""
     return text.rstrip().endswith("?") or ASKS.match(text) is not None
+
+
+def may_be_many(text: str) -> bool:
+    """Whether a statement is of a kind that can be true of several things at once."""
+    return MANY.search(text) is not None

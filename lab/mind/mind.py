@@ -27,8 +27,8 @@ from lab.events import NightEnded, NightEvent
 from lab.memory import RecallIndex, Trace, TraceStore, Veto, strength_now
 from lab.memory.tiers import confidence_of, importance_of
 from lab.memory.traces import ARCHIVE, FADING, LTM, NOTES, STM, WEIGHTS
-from lab.mind.messages import checked, looks_asked, plain, sentences
-from lab.mind.night import Agenda, sleep
+from lab.mind.messages import checked, looks_asked, may_be_many, plain, sentences
+from lab.mind.night import DOUBT, Agenda, sleep
 from lab.mind.notes import Notes
 from lab.mind.replies import TALK, Answer, MindError, Taught, unknown
 from lab.mind.replies import WEIGHTS as FROM_WEIGHTS
@@ -37,8 +37,8 @@ from lab.mind.sleeping import plan_night, settle_night
 from lab.models.checkpoint import load_brain, save_brain
 
 RELEVANT = 0.04  # likeness below which a note has nothing to do with a question
-LIKELY = 0.3  # likeness from which an old note is compared with a new one
-COMPARED = 2  # old notes that a new one is compared with
+LIKELY = 0.3  # likeness from which an old note is compared with a new one, where no question to it is known
+COMPARED = 3  # old notes that a new one is compared with
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
 HEARD = 4  # most such questions of a trace
 SURPRISES = 100  # statements whose surprise a new one's is ranked among
@@ -170,14 +170,31 @@ class Mind:
             return Taught(tuple(made), (), tuple(old))
 
     def _compare(self, text: str) -> tuple[Trace | None, list[Trace]]:
-        """Find the living trace that says the same as `text`, and those that it contradicts."""
-        likely = [trace for trace, score in self.notes.find(text, COMPARED) if score >= LIKELY]
+        """Find the living trace that says the same as `text`, and those that it contradicts.
+
+        Two notes are about one thing when both answer one question: one that is known of the old note, or that the brain
+        finds in the new one. Things that can be many (tastes, pets, languages) contradict nothing.
+        """
+        found_near = self.notes.find(text, COMPARED)
+        likely = [old for old, score in found_near if score >= (RELEVANT if old.asked or old.cues else LIKELY)]
         for old in likely:
             if plain(old.text) == plain(text):
                 return old, []
-        verdicts = dict(zip([t.id for t in likely], self.skills.compare(text, [t.text for t in likely]), strict=True))
-        same = next((old for old in likely if verdicts[old.id] == "r"), None)
-        return same, [old for old in likely if verdicts[old.id] == "y"]
+        found: tuple[str, str] | None = None
+        gone = []
+        for old in likely:
+            known = next(iter((*old.asked, *old.cues)), None)
+            if known is None and found is None:
+                found = self.skills.question_of(text)
+            question, answer = known or found or ("", "")
+            reply = self.skills.answer([question], [[text if known else old.text]])[0] if question else None
+            if reply is None or reply.text is None or reply.unknown > DOUBT:
+                continue
+            if plain(reply.text) == plain(answer):
+                return old, []
+            if not may_be_many(text):
+                gone.append(old)
+        return None, gone
 
     def _surprise(self, text: str) -> float:
         """The quantile of this text's surprise among the last ones told."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lab.data.tokenizer import ANSWER, BYTES, END, QUIZ, SAME, SORT, START, UNKNOWN, decode, encode, encode_notes
+from lab.data.tokenizer import ANSWER, BYTES, END, QUIZ, SORT, START, UNKNOWN, decode, encode, encode_notes
 from lab.models import Brain
 from lab.models.sampling import complete, guided
 
@@ -167,21 +167,20 @@ class Skills:
         kinds = encode("tqs")
         return "tqs"[int(logits[0, -1, kinds].argmax())], float(losses)
 
-    @torch.no_grad()
-    def compare(self, new: str, olds: Sequence[str]) -> list[str]:
-        """Say of each old note whether the new one repeats it ("r"), replaces it ("y") or is about something else."""
-        prompts = [[*encode_notes([clip(old), clip(new)]), SAME, ANSWER] for old in olds]
-        kinds = encode("ryn")
-        found = []
-        for prompt in prompts:
-            logits, _ = self.brain(torch.tensor([prompt]))
-            found.append("ryn"[int(logits[0, -1, kinds].argmax())])
-        return found
+    def question_of(self, note: str) -> tuple[str, str] | None:
+        """Give the likeliest question that a note answers, with its answer; None where the brain finds none."""
+        (pairs,) = self.quiz([note], 0, torch.Generator())
+        if not pairs:
+            return None
+        question, _ = pairs[0]
+        reply = self.answer([question], [[note]])[0]
+        return None if reply.text is None else (question, reply.text)
 
     def quiz(self, notes: Sequence[str], count: int, generator: torch.Generator) -> list[list[tuple[str, str]]]:
         """Find up to `count` + 1 questions in each note, the most fluent first, each with the answer the brain expects."""
-        prompts = [[*encode_notes([clip(note)]), QUIZ] for note in notes for _ in range(count)]
-        plain = complete(self.brain, prompts[::count], 2 * LONGEST_ANSWER, stop=END) if prompts else []
+        plain_prompts = [[*encode_notes([clip(note)]), QUIZ] for note in notes]
+        prompts = [prompt for prompt in plain_prompts for _ in range(count)]
+        plain = complete(self.brain, plain_prompts, 2 * LONGEST_ANSWER, stop=END)
         drawn = complete(
             self.brain, prompts, 2 * LONGEST_ANSWER, stop=END, temperature=0.5, generator=generator, rows=128
         )  # fmt: skip
