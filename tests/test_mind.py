@@ -242,11 +242,12 @@ def test_an_edited_trace_answers_anew(mind: Mind) -> None:
 def test_short_term_memory_overflows_into_long_term(mind: Mind) -> None:
     """Nothing is lost when STM is full; the mind then wants to sleep."""
     mind.config = mind.notes.config = replace(QUICK, stm_capacity=4)
-    for name in ("Anna", "Bruno", "Clara", "David", "Elsa", "Fritz"):
-        mind.teach(f"{name} lives in {name}ville.")
+    homes = {"Anna": "Oslo", "Bruno": "Paris", "Clara": "Rome", "David": "Lima", "Emma": "Cairo", "Felix": "Delhi"}
+    for name, city in homes.items():
+        mind.teach(f"{name} lives in {city}.")
     stats = mind.stats()
     assert stats["tiers"]["STM"] <= 4 and sum(stats["tiers"].values()) == 6
-    assert mind.ask("Where does Anna live?").text == "Annaville"
+    assert mind.ask("Where does Anna live?").text == "Oslo"
 
 
 def _teach_forever(folder: str, acknowledged: str) -> None:

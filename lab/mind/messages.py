@@ -51,3 +51,13 @@ def looks_asked(text: str) -> bool:
 def may_be_many(text: str) -> bool:
     """Whether a statement is of a kind that can be true of several things at once."""
     return MANY.search(text) is not None
+
+
+def whom(text: str, *, first: bool = False) -> set[str]:
+    """The people that a text is about: I, you, and names; a name as the first word counts only with `first`."""
+    words = re.findall(r"[^\W_]+", text.replace("'s", "").replace("’s", ""))
+    persons = {"i": "i", "my": "i", "me": "i", "mine": "i", "im": "i", "you": "you", "your": "you"}
+    found = {persons[word.lower()] for word in words if word.lower() in persons}
+    return found | {
+        word.lower() for word in words[0 if first else 1 :] if word[0].isupper() and word.lower() not in persons
+    }

@@ -25,10 +25,11 @@ from lab.config import MindConfig
 from lab.disk import write_durably
 from lab.events import NightEnded, NightEvent
 from lab.memory import RecallIndex, Trace, TraceStore, Veto, strength_now
+from lab.memory.index import likeness
 from lab.memory.tiers import confidence_of, importance_of
 from lab.memory.traces import ARCHIVE, FADING, LTM, NOTES, STM, WEIGHTS
-from lab.mind.messages import checked, looks_asked, may_be_many, plain, sentences
-from lab.mind.night import DOUBT, Agenda, sleep
+from lab.mind.messages import checked, looks_asked, may_be_many, plain, sentences, whom
+from lab.mind.night import Agenda, sleep
 from lab.mind.notes import Notes
 from lab.mind.replies import TALK, Answer, MindError, Taught, unknown
 from lab.mind.replies import WEIGHTS as FROM_WEIGHTS
@@ -37,7 +38,8 @@ from lab.mind.sleeping import plan_night, settle_night
 from lab.models.checkpoint import load_brain, save_brain
 
 RELEVANT = 0.04  # likeness below which a note has nothing to do with a question
-LIKELY = 0.3  # likeness from which an old note is compared with a new one, where no question to it is known
+LIKELY = 0.2  # likeness from which an old note is compared with a new one, where no question to it is known
+CERTAIN = 0.1  # probability of not knowing above which two notes are not about one thing
 COMPARED = 3  # old notes that a new one is compared with
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
 HEARD = 4  # most such questions of a trace
@@ -175,8 +177,8 @@ class Mind:
         Two notes are about one thing when both answer one question: one that is known of the old note, or that the brain
         finds in the new one. Things that can be many (tastes, pets, languages) contradict nothing.
         """
-        found_near = self.notes.find(text, COMPARED)
-        likely = [old for old, score in found_near if score >= (RELEVANT if old.asked or old.cues else LIKELY)]
+        near = [old for old, score in self.notes.find(text, COMPARED) if score >= RELEVANT]
+        likely = [old for old in near if old.asked or old.cues or likeness(old.text, text) >= LIKELY]
         for old in likely:
             if plain(old.text) == plain(text):
                 return old, []
@@ -187,8 +189,10 @@ class Mind:
             if known is None and found is None:
                 found = self.skills.question_of(text)
             question, answer = known or found or ("", "")
-            reply = self.skills.answer([question], [[text if known else old.text]])[0] if question else None
-            if reply is None or reply.text is None or reply.unknown > DOUBT:
+            if not question or not whom(question) <= whom(old.text, first=True) & whom(text, first=True):
+                continue
+            reply = self.skills.answer([question], [[text if known else old.text]])[0]
+            if reply.text is None or reply.unknown > CERTAIN:
                 continue
             if plain(reply.text) == plain(answer):
                 return old, []

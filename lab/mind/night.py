@@ -114,7 +114,7 @@ def sleep(
     brain.eval()
     retained = _retained(after, probes, references)
     gentle = replace(config, night_lr=REM_RATE * config.night_lr)
-    for round_ in range(REM_ROUNDS if anchor and steps else 0):
+    for round_ in range(REM_ROUNDS if anchor and steps and config.dream_weight else 0):
         if retained is None or retained >= 1 - config.retention_drop / 2 or stop():
             break
         brain.train()
