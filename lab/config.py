@@ -209,6 +209,7 @@ class TrainingConfig:
     seed: int = option(
         0, "Seed of the first weights and of the order of the data.", minimum=0, maximum=2**32 - 1, advanced=False
     )
+    begin_from: str = option("", "A run's folder, or a brain's, to learn on from; empty begins with fresh weights.")
     lr: float = option(0.003, "Learning rate at its height.", minimum=1e-7, maximum=1.0)
     warmup_share: float = option(0.02, "Share of the run in which the rate rises.", minimum=0.0, maximum=0.9)
     decay_share: float = option(0.5, "Share of the run in which the rate falls to 0.", minimum=0.0, maximum=1.0)

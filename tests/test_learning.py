@@ -192,6 +192,19 @@ def test_training_on_facts_teaches_facts(model: str, tmp_path: Path) -> None:
     assert step == 150 and len("".join(write(brain, "The", length=20))) > 0
 
 
+def test_a_run_begins_where_another_ended(tmp_path: Path) -> None:
+    """Its first loss is that of what was learnt, not of fresh weights; another shape is refused in one sentence."""
+    before = list(train(tiny(), tmp_path / "before"))
+    learnt = [e.bpb for e in before if isinstance(e, Evaluated)][-1]
+    config = tiny(begin_from=str(tmp_path / "before"), steps=1, lr=1e-7)
+    again = [e.bpb for e in train(config, tmp_path / "again") if isinstance(e, Evaluated)][-1]
+    assert again == pytest.approx(learnt, abs=0.01)
+    with pytest.raises(ConfigError, match="begin_from must name a brain of this run's model"):
+        list(train(tiny(begin_from=str(tmp_path / "before"), width=64), tmp_path / "other"))
+    with pytest.raises(ConfigError, match=r"model\.json"):
+        list(train(tiny(begin_from=str(tmp_path / "none")), tmp_path / "lost"))
+
+
 def test_a_limit_in_minutes_ends_the_run(tmp_path: Path) -> None:
     """Well before its steps do, and with its rate brought down."""
     events = list(train(tiny(steps=10**6, minutes=0.02), tmp_path))

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 START, END, ANSWER = 256, 257, 258  # a document or question begins; it ends; what follows answers what came before
 NOTE, UNKNOWN = 259, 260  # a note begins; "I have not learned that yet." in one token
-QUIZ, SORT, SAME = 261, 262, 263  # what can be asked of this note; is it told or asked; does one note replace the other
+QUIZ, SORT = 261, 262  # what can be asked of this note; is it told or asked
 BYTES = 256
 I_DO_NOT_KNOW = "I have not learned that yet."
 SPOKEN = {UNKNOWN: I_DO_NOT_KNOW}  # marks that are said aloud
-DRAWN = {**SPOKEN, ANSWER: " → ", NOTE: "• ", QUIZ: " ⇒ ", START: " ", SORT: "sort: ", SAME: " same?"}  # to look at
+DRAWN = {**SPOKEN, ANSWER: " → ", NOTE: "• ", QUIZ: " ⇒ ", START: " ", SORT: "sort: "}  # to look at
 
 Tokens = NDArray[np.int64]
 

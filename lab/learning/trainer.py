@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lab.config import RunConfig, TrainingConfig
+from lab.config import ConfigError, RunConfig, TrainingConfig
 from lab.data import ANSWER, BYTES, DRAWN, END, START, Cursor, decode, encode, open_source
 from lab.events import Checkpointed, Evaluated, Event, Finished, Notice, RolledBack, Sampled, Started, Step
 from lab.learning.checkpoint import Checkpoint, load_newest, save_checkpoint
@@ -25,7 +25,7 @@ from lab.learning.machine import Machine, choose_machine
 from lab.learning.optimiser import MultiRateOptimiser
 from lab.learning.surprise import RunningSurprise
 from lab.models import Brain, build
-from lab.models.checkpoint import save_brain
+from lab.models.checkpoint import load_brain, save_brain
 from lab.models.sampling import write_text
 
 MEAN_SPEED = 0.02  # of the running mean loss that a spike is measured against
@@ -45,6 +45,24 @@ def rate_at(config: TrainingConfig, progress: float) -> float:
     return config.lr * max(0.0, min(up, down))
 
 
+def first_brain(config: RunConfig) -> Brain:
+    """Give the brain that a run begins with: fresh, or as another run left it.
+
+    Raises ConfigError where `begin_from` names no brain, or one of another shape.
+    """
+    begin_from = config.training.begin_from
+    if not begin_from:
+        return build(config.model, config.brain, seed=config.training.seed)
+    folder = Path(begin_from).expanduser()
+    name, brain = load_brain(folder / "brain" if (folder / "brain").is_dir() else folder)
+    if name != config.model or brain.config != config.brain:
+        raise ConfigError(
+            f"begin_from must name a brain of this run's model and sizes; {begin_from} holds a {name} with "
+            f"{brain.config}. Choose the same settings.", "begin_from",
+        )  # fmt: skip
+    return brain
+
+
 class _Training:
     """The moving parts of one run, and how they go to and come from a checkpoint."""
 
@@ -60,9 +78,9 @@ class _Training:
         self.restart()
 
     def restart(self) -> None:
-        """Begin with fresh weights; `lr_scale` and the count of rollbacks stay."""
+        """Begin with the first weights; `lr_scale` and the count of rollbacks stay."""
         options = self.options
-        self.brain = build(self.config.model, self.config.brain, seed=options.seed).to(self.machine.device)
+        self.brain = first_brain(self.config).to(self.machine.device)
         self.optimiser = MultiRateOptimiser(
             self.brain, weight_decay=options.weight_decay, clip=options.clip, slow_lr_power=options.slow_lr_power
         )

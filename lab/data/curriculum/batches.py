@@ -17,7 +17,7 @@ from torch import Tensor
 from lab.config import DataConfig
 from lab.data.batches import Cursor
 from lab.data.curriculum.lessons import LEVELS, make_lesson
-from lab.data.tokenizer import ANSWER, END, NOTE, QUIZ, SAME, SORT, START
+from lab.data.tokenizer import ANSWER, END, NOTE, QUIZ, SORT, START
 
 POOL = 2048  # lessons made and sorted together
 GROWTH = (4, 16, 48)  # pools before each next level of LEVELS
@@ -70,7 +70,7 @@ def weigh(batch: Tensor) -> Tensor:
     read, target = batch[:, :-1], batch[:, 1:]
     places = torch.arange(read.shape[1], device=batch.device).expand_as(read)
     opens = (read == ANSWER) | (read == QUIZ)
-    closes = (read == END) | (read == START) | (read == NOTE) | (read == SORT) | (read == SAME)
+    closes = (read == END) | (read == START) | (read == NOTE) | (read == SORT)
     last_open = places.where(opens, places.new_tensor(-1)).cummax(1).values
     last_close = places.where(closes, places.new_tensor(-1)).cummax(1).values
     weights = torch.where(last_open > last_close, 1.0, ELSEWHERE)

@@ -21,6 +21,10 @@ CLASHES = (  # relations of one subject whose questions could be answered by eac
     {"kind", "meaning"}, {"birthday", "birth_year", "age"}, {"seller", "maker"}, {"job", "employer", "shift"},
     {"colour", "attribute_thing", "attribute_nonsense"}, {"phone", "email"}, {"departs", "platform", "arrives"},
     {"contents", "count_in"}, {"language", "learning_language"}, {"taste", "ingredient"}, {"event_place", "host"},
+    {"job", "first_job"}, {"holiday", "next_trip"}, {"host", "event_speaker", "event_photos"}, {"event_day", "event_reply"},
+    {"spouse", "first_love", "friend"}, {"favourite_food", "lunch", "dinner"}, {"name", "named_after"}, {"event_food", "bring"},
+    {"price", "paid", "insured_for"}, {"maker", "seller", "repaired_by"}, {"contents", "packed_by"}, {"eats", "predator"},
+    {"kept", "contents"}, {"bank", "employer"}, {"doctor", "checkup"}, {"gadget_inventor", "purpose"},
 )  # fmt: skip
 
 

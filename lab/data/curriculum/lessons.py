@@ -6,7 +6,6 @@
     closed    START question ANSWER value END                         what the brain knows by heart, or UNKNOWN
     talk      START hello ANSWER reply END
     sort      SORT text ANSWER t END                                  t told, q asked, s small talk
-    same      NOTE old NOTE new SAME ANSWER r END                     r repeats, y replaces, n is about something else
 
 With notes open a brain answers from the notes alone; without, from its weights alone. So every answer has a known source.
 """
@@ -28,12 +27,12 @@ from lab.data.curriculum.scenes import make_scene
 from lab.data.curriculum.subjects import Subject
 from lab.data.curriculum.values import FOLDER, Value, first_name, words
 from lab.data.facts import load_facts, load_wordings
-from lab.data.tokenizer import ANSWER, END, QUIZ, SAME, SORT, START, UNKNOWN, Tokens, encode, encode_notes
+from lab.data.tokenizer import ANSWER, END, QUIZ, SORT, START, UNKNOWN, Tokens, encode, encode_notes
 
 INNATE = (("capitals", "capital"), ("elements", "symbol"))  # (world, relation) that every starter knows by heart
 LEVELS = (1, 2, 4, 8)  # most notes in a lesson, as the curriculum grows
 SHARES = {
-    "read": 0.36, "scene": 0.2, "quiz": 0.12, "closed": 0.11, "closed_unknown": 0.05, "talk": 0.04, "sort": 0.05, "same": 0.07,
+    "read": 0.4, "scene": 0.1, "quiz": 0.2, "closed": 0.13, "closed_unknown": 0.08, "talk": 0.04, "sort": 0.05,
 }  # fmt: skip
 
 OPENINGS = (
@@ -342,29 +341,8 @@ def _sort(rng: random.Random, level: int) -> list[int]:
     return [SORT, *encode(text[kind]()), ANSWER, *encode(kind), END]
 
 
-def _same(rng: random.Random, level: int) -> list[int]:
-    fact = make_fact(rng)
-    kind = rng.choice("ryynnn")
-    statement, _ = _wordings(fact, rng)
-    other, _ = _wordings(fact, rng)
-    if fact.relation.paired:
-        other = statement
-    old, new = tell(fact, statement, rng), ""
-    if kind == "r":
-        new = tell(fact, other, rng)
-    elif kind == "y" or rng.random() < 0.1:
-        changed = fact.with_value(rng)
-        new = tell(changed, other, rng, update=rng.random() < 0.5)
-        kind = "n" if fact.relation.many else "y"
-    else:
-        neighbour = _neighbour(fact, rng)
-        new = tell(neighbour, _wordings(neighbour, rng)[0], rng)
-    return [*encode_notes([old, new]), SAME, ANSWER, *encode(kind), END]
-
-
 SKILLS: dict[str, Callable[[random.Random, int], list[int]]] = {
     "read": _read, "scene": _scene, "quiz": _quiz, "closed": _closed, "closed_unknown": _closed_unknown, "talk": _talk, "sort": _sort,
-    "same": _same,
 }  # fmt: skip
 
 
