@@ -87,8 +87,9 @@ class TraceStore:
         add: Sequence[Trace] = (),
         update: Sequence[Trace] = (),
         veto: Sequence[Veto] = (),
+        lift: Sequence[Veto] = (),
     ) -> list[Trace]:
-        """Add and change traces and add vetoes, as one step that `undo` takes back. Gives the added, with their ids.
+        """Add and change traces, add and lift vetoes, as one step that `undo` takes back. Gives the added, with their ids.
 
         An added trace may be named by an updated one's `superseded_by` as -1, -2, … in order.
         """
@@ -97,6 +98,7 @@ class TraceStore:
                 "traces": [self._record(self.get(t.id)) for t in update],
                 "added": [],
                 "vetoes": [],
+                "lifted": [dataclasses.asdict(one) for one in lift],
             }
             added = []
             for trace in add:
@@ -107,12 +109,9 @@ class TraceStore:
                 if trace.superseded_by is not None and trace.superseded_by < 0:
                     trace = dataclasses.replace(trace, superseded_by=added[-trace.superseded_by - 1].id)
                 self._write(sql, trace)
-            for one in veto:
-                cursor = sql.execute(
-                    "INSERT INTO vetoes (question, answer, at, trace, trained) VALUES (?, ?, ?, ?, ?)",
-                    (one.question, one.answer, one.at, one.trace, one.trained),
-                )
-                before["vetoes"].append(cursor.lastrowid)
+            for one in lift:
+                sql.execute("DELETE FROM vetoes WHERE question = ? AND answer = ?", (one.question, one.answer))
+            before["vetoes"] = [self._veto(sql, one) for one in veto]
             if what:
                 sql.execute("INSERT INTO journal (at, what, before) VALUES (?, ?, ?)", (at, what, json.dumps(before)))
         return added
@@ -130,6 +129,8 @@ class TraceStore:
                 sql.execute("DELETE FROM traces WHERE id = ?", (row,))
             for row in before["vetoes"]:
                 sql.execute("DELETE FROM vetoes WHERE id = ?", (row,))
+            for record in before.get("lifted", []):
+                self._veto(sql, Veto(**record))
             sql.execute("DELETE FROM journal WHERE id = ?", (last["id"],))
             return last["what"], [record["id"] for record in before["traces"]] + before["added"]
 
@@ -157,10 +158,6 @@ class TraceStore:
             rows = self._sql.execute("SELECT * FROM vetoes ORDER BY id").fetchall()
         return [Veto(r["question"], r["answer"], r["at"], r["trace"], bool(r["trained"])) for r in rows]
 
-    def remove_vetoes(self, question: str, answer: str) -> None:
-        with self.transaction() as sql:
-            sql.execute("DELETE FROM vetoes WHERE question = ? AND answer = ?", (question, answer))
-
     def mark_trained(self, vetoes: list[Veto]) -> None:
         """Note that a night has taken these out of the weights."""
         with self.transaction() as sql:
@@ -168,6 +165,13 @@ class TraceStore:
                 sql.execute(
                     "UPDATE vetoes SET trained = 1 WHERE question = ? AND answer = ?", (veto.question, veto.answer)
                 )
+
+    @staticmethod
+    def _veto(sql: sqlite3.Connection, one: Veto) -> int | None:
+        return sql.execute(
+            "INSERT INTO vetoes (question, answer, at, trace, trained) VALUES (?, ?, ?, ?, ?)",
+            (one.question, one.answer, one.at, one.trace, one.trained),
+        ).lastrowid
 
     def _insert(self, sql: sqlite3.Connection, trace: Trace) -> int:
         record = self._record(trace)

@@ -13,9 +13,7 @@ import json
 import os
 import shutil
 import time
-from bisect import bisect
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,28 +22,18 @@ from filelock import FileLock, Timeout
 from lab.config import MindConfig
 from lab.disk import write_durably
 from lab.events import NightEnded, NightEvent
-from lab.memory import RecallIndex, Trace, TraceStore, Veto, strength_now
-from lab.memory.index import likeness
-from lab.memory.tiers import confidence_of, importance_of
+from lab.memory import RecallIndex, Trace, TraceStore, strength_now
 from lab.memory.traces import ARCHIVE, FADING, LTM, NOTES, STM, WEIGHTS
-from lab.mind.messages import checked, looks_asked, may_be_many, plain, sentences, whom
+from lab.mind.asking import Asking
+from lab.mind.messages import checked, looks_asked, sentences
 from lab.mind.night import Agenda, sleep
 from lab.mind.notes import Notes
 from lab.mind.replies import TALK, Answer, MindError, Taught, unknown
-from lab.mind.replies import WEIGHTS as FROM_WEIGHTS
-from lab.mind.skills import Reply, Skills
+from lab.mind.skills import Skills
 from lab.mind.sleeping import plan_night, settle_night
+from lab.mind.teaching import Teaching
 from lab.models.checkpoint import load_brain, save_brain
 
-RELEVANT = 0.04  # likeness below which a note has nothing to do with a question
-LIKELY = 0.2  # likeness from which an old note is compared with a new one, where no question to it is known
-CERTAIN = 0.1  # probability of not knowing above which two notes are not about one thing
-COMPARED = 3  # old notes that a new one is compared with
-SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
-HEARD = 4  # most such questions of a trace
-SURPRISES = 100  # statements whose surprise a new one's is ranked among
-FEW = 20  # fewer than these rank nothing
-MEMORIES = ("both", "notes", "weights")
 MODES = ("auto", "teach", "ask")
 
 
@@ -106,7 +94,8 @@ class Mind:
         self.night = int(self.memory.setting("night", "0") or 0)
         self.model, brain = load_brain(self.folder / f"brain-{self.night}")
         self.skills = Skills(brain, self.config.unknown_threshold)
-        self._surprises: list[float] = json.loads(self.memory.setting("surprises", "[]") or "[]")
+        self._teaching = Teaching(self.notes, self.skills)
+        self._asking = Asking(self.notes, self.skills, self.config.notes_open)
 
     @property
     def memory(self) -> TraceStore:
@@ -137,75 +126,13 @@ class Mind:
         A repetition strengthens the trace that is there; a contradiction replaces it and keeps it as history.
         """
         if question is None and answer is None:
-            parts = [self._teach(part) for part in sentences(checked(text or ""))]
+            parts = [self._teaching.teach(part) for part in sentences(checked(text or ""))]
         else:
             question, answer = checked(question or "", "question"), checked(answer or "", "answer")
-            parts = [self._teach(f"{question} {answer}" if text is None else checked(text), question, answer)]
+            parts = [self._teaching.teach(f"{question} {answer}" if text is None else checked(text), question, answer)]
         return Taught(
             *(tuple(t for part in parts for t in getattr(part, kind)) for kind in ("traces", "repeated", "replaced"))
         )
-
-    def _teach(self, text: str, question: str | None = None, answer: str | None = None) -> Taught:
-        with self.notes.lock:
-            now = time.time()
-            same, old = self._compare(text)
-            self.notes.lift_vetoes(text)
-            if same:
-                again = same.repeats + 1
-                new = replace(same, repeats=again, uses=same.uses + 1, used_at=now, confidence=confidence_of(again))
-                self.notes.change("repeat", update=[new])
-                return Taught((), (self.memory.get(same.id),))
-            surprise = self._surprise(text)
-            trace = Trace(
-                text,
-                now,
-                question=question,
-                answer=answer,
-                importance=importance_of(text),
-                surprise=surprise,
-                used_at=now,
-            )
-            gone = [replace(one, superseded_by=-1) for one in old]
-            made = self.notes.change(
-                "teach", add=[trace], update=gone, settings={"surprises": json.dumps(self._surprises)}
-            )
-            return Taught(tuple(made), (), tuple(old))
-
-    def _compare(self, text: str) -> tuple[Trace | None, list[Trace]]:
-        """Find the living trace that says the same as `text`, and those that it contradicts.
-
-        Two notes are about one thing when both answer one question: one that is known of the old note, or that the brain
-        finds in the new one. Things that can be many (tastes, pets, languages) contradict nothing.
-        """
-        near = [old for old, score in self.notes.find(text, COMPARED) if score >= RELEVANT]
-        likely = [old for old in near if old.asked or old.cues or likeness(old.text, text) >= LIKELY]
-        for old in likely:
-            if plain(old.text) == plain(text):
-                return old, []
-        found: tuple[str, str] | None = None
-        gone = []
-        for old in likely:
-            known = next(iter((*old.asked, *old.cues)), None)
-            if known is None and found is None:
-                found = self.skills.question_of(text)
-            question, answer = known or found or ("", "")
-            if not question or not whom(question) <= whom(old.text, first=True) & whom(text, first=True):
-                continue
-            reply = self.skills.answer([question], [[text if known else old.text]])[0]
-            if reply.text is None or reply.unknown > CERTAIN:
-                continue
-            if plain(reply.text) == plain(answer):
-                return old, []
-            if not may_be_many(text):
-                gone.append(old)
-        return None, gone
-
-    def _surprise(self, text: str) -> float:
-        """The quantile of this text's surprise among the last ones told."""
-        _, loss = self.skills.sort(text)
-        rank = bisect(sorted(self._surprises), loss) / len(self._surprises) if len(self._surprises) >= FEW else 0.5
-        self._surprises = [*self._surprises, loss][-SURPRISES:]
-        return rank
 
     # ---- asking -----------------------------------------------------------------------------------------------
 
@@ -217,101 +144,11 @@ class Mind:
 
     def ask_stream(self, text: str, memory: str = "both") -> Iterator[str | Answer]:
         """Yield the answer piece by piece as it is written, and at last the Answer."""
-        question = checked(text)
-        if memory not in MEMORIES:
-            raise MindError(f"memory must be one of {', '.join(MEMORIES)}; got {memory!r}.")
-        with self.notes.lock:
-            doubt = 1.0
-            if memory != "weights":
-                answered = yield from self._from_notes(question, memory)
-                if answered:
-                    return
-            if memory != "notes":
-                reply = yield from self._stream(question, [])
-                if reply.text is not None:
-                    yield Answer(reply.text, FROM_WEIGHTS, reply.probability, (), question, memory)
-                    return
-                doubt = reply.unknown
-            answer = unknown(question, memory, doubt)
-            yield answer.text
-            yield answer
-
-    def _from_notes(self, question: str, memory: str) -> Generator[str | Answer, None, bool]:
-        found = self.notes.find(question, self.config.notes_open)
-        hits = [(trace, score) for trace, score in found if score >= RELEVANT]
-        if not hits:
-            return False
-        taught = next((t for t, _ in hits if t.question and plain(t.question) == plain(question)), None)
-        if taught and taught.answer:
-            yield taught.answer
-            yield self._used(Answer(taught.answer, taught.tier, taught.confidence, (taught,), question, memory))
-            return True
-        reply = yield from self._stream(question, [(trace.text, score) for trace, score in hits])
-        if reply.text is None:
-            return False
-        used = hits[reply.note][0]
-        yield self._used(Answer(reply.text, used.tier, reply.probability * used.confidence, (used,), question, memory))
-        return True
-
-    def _stream(self, question: str, opened: list[tuple[str, float]]) -> Generator[str | Answer, None, Reply]:
-        """Stream the brain's answer; where an answer to such a question was called wrong, wait for the whole first."""
-        vetoed = self.notes.vetoed(question)
-        reply: Reply | None = None
-        for piece in self.skills.answer_stream(question, opened):
-            if isinstance(piece, Reply):
-                reply = piece
-            elif not vetoed:
-                yield piece
-        assert reply is not None
-        if reply.text is not None and reply.text.lower() in vetoed:
-            return Reply(None, 1 - reply.probability, reply.unknown)
-        if vetoed and reply.text is not None:
-            yield reply.text
-        return reply
-
-    def _used(self, answer: Answer) -> Answer:
-        """Note that a trace answered; it may earn its promotion."""
-        (trace,) = answer.traces
-        heard = trace.heard
-        if answer.confidence >= SURE * trace.confidence and plain(answer.question) not in {
-            plain(q) for q, _ in trace.asked
-        }:
-            heard = (*heard, (answer.question, answer.text))[-HEARD:]
-        self.notes.change("", update=[replace(trace, uses=trace.uses + 1, used_at=time.time(), heard=heard)])
-        return replace(answer, traces=(self.memory.get(trace.id),))
+        return self._asking.stream(text, memory)
 
     def feedback(self, answer: Answer, verdict: str, correction: str | None = None) -> Taught | None:
         """Take "right" or "wrong" for an answer, with the right one where it is known. Durable when this returns."""
-        if verdict not in ("right", "wrong"):
-            raise MindError(f"a verdict must be right or wrong; got {verdict!r}.")
-        with self.notes.lock:
-            now = time.time()
-            traces = [self.memory.get(t.id) for t in answer.traces]
-            if verdict == "right":
-                surer = [
-                    replace(t, confidence=min(1.0, t.confidence + 0.2), uses=t.uses + 1, used_at=now) for t in traces
-                ]
-                self.notes.change("right", update=surer)
-                return None
-            veto = [Veto(answer.question, answer.text, now, traces[0].id if traces else None)] if answer.known else []
-            if correction is None:
-                doubted = [replace(t, disputed_at=now, confidence=t.confidence / 2, heard=()) for t in traces]
-                self.notes.change("wrong", update=doubted, veto=veto)
-                return None
-            right = checked(correction, "correction")
-            text = f"{answer.question} {right}"
-            if (
-                traces and answer.text.lower() in traces[0].text.lower()
-            ):  # say the note with the right answer in its place
-                place = traces[0].text.lower().index(answer.text.lower())
-                text = traces[0].text[:place] + right + traces[0].text[place + len(answer.text) :]
-            new = Trace(
-                text, now, question=answer.question, answer=right, tier=LTM, confidence=0.9, importance=0.8, used_at=now
-            )
-            gone = [replace(t, superseded_by=-1, confidence=t.confidence / 2) for t in traces]
-            return Taught(
-                tuple(self.notes.change("correct", add=[new], update=gone, veto=veto)), replaced=tuple(traces)
-            )
+        return self._teaching.feedback(answer, verdict, correction)
 
     # ---- talking ----------------------------------------------------------------------------------------------
 

@@ -40,30 +40,44 @@ class Notes:
         """Take everything up as the disk has it."""
         self.index = RecallIndex()
         self.live: dict[int, Trace] = {}
+        self._indexed: dict[int, list[str]] = {}
         for trace in self.store.traces():
             self._place(trace)
         self.vetoes = self.store.vetoes()
 
     def _place(self, trace: Trace) -> None:
-        """Let the index and the living traces say what `trace` says."""
-        self.index.remove(trace.id)
-        self.live.pop(trace.id, None)
-        if trace.alive:
-            self.live[trace.id] = trace
-            questions = dict.fromkeys([trace.question or "", *(question for question, _ in trace.cues)])
-            self.index.add(trace.id, [trace.text, *questions])
+        """Let the index and the living traces say what `trace` says.
+
+        Found are its text and the questions that were taught or learnt with it; not those it once answered, since a
+        wrong answer would then be found again and again.
+        """
+        if not trace.alive:
+            self._drop(trace.id)
+            return
+        self.live[trace.id] = trace
+        texts = list(dict.fromkeys([trace.text, trace.question or "", *(question for question, _ in trace.cues)]))
+        if self._indexed.get(trace.id) != texts:
+            self.index.remove(trace.id)
+            self.index.add(trace.id, texts)
+            self._indexed[trace.id] = texts
+
+    def _drop(self, number: int) -> None:
+        self.index.remove(number)
+        self.live.pop(number, None)
+        self._indexed.pop(number, None)
 
     def change(
         self, what: str, *, add: Sequence[Trace] = (), update: Sequence[Trace] = (), veto: Sequence[Veto] = (),
-        settings: dict[str, str] | None = None,
+        lift: Sequence[Veto] = (), settings: dict[str, str] | None = None,
     ) -> list[Trace]:  # fmt: skip
         """Write one step durably (with a name: one that `undo` takes back), then let the index follow; gives the added."""
         now = time.time()
         update = [replace(t, tier=LTM) if wants_promotion(t, self.config) else t for t in update]
         add = [replace(t, tier=LTM) if wants_promotion(t, self.config) else t for t in add]
         with self.lock:
+            update = [*update, *self._room_for(add, update)]
             with self.store.transaction():
-                added = self.store.change(what, now, add=add, update=[*update, *self._room_for(add, update)], veto=veto)
+                added = self.store.change(what, now, add=add, update=update, veto=veto, lift=lift)
                 for name, value in (settings or {}).items():
                     self.store.set_setting(name, value)
                 touched = [*added, *(self.store.get(t.id) for t in update)]
@@ -72,23 +86,18 @@ class Notes:
                     self._note_usage([t for t in after.values() if t.alive], now)
             for trace in touched:
                 self._place(trace)
-            for trace in self._moved:
-                self._place(trace)
-            self.vetoes = self.store.vetoes() if veto else self.vetoes
+            self.vetoes = self.store.vetoes() if veto or lift else self.vetoes
             return added
 
     def _room_for(self, add: Sequence[Trace], update: Sequence[Trace]) -> list[Trace]:
-        """The weakest traces of a full STM go to LTM."""
-        self._moved: list[Trace] = []
+        """Give the weakest traces of a full STM, in LTM."""
         coming = sum(t.tier == STM for t in add)
         busy = {t.id for t in update}
         stm = [t for t in self.live.values() if t.tier == STM and t.id not in busy]
-        surplus = len(stm) + coming - self.config.stm_capacity
-        if coming and surplus > 0:
-            now = time.time()
-            weakest = sorted(stm, key=lambda t: strength_now(t, self.config, now))[:surplus]
-            self._moved = [replace(t, tier=LTM) for t in weakest]
-        return self._moved
+        surplus = len(stm) + coming - self.config.stm_capacity if coming else 0
+        now = time.time()
+        weakest = sorted(stm, key=lambda t: strength_now(t, self.config, now))[: max(0, surplus)]
+        return [replace(t, tier=LTM) for t in weakest]
 
     def _note_usage(self, live: list[Trace], now: float) -> None:
         tiers = {"stm": STM, "ltm": LTM, "archive": ARCHIVE}
@@ -107,12 +116,9 @@ class Notes:
         """Give the answers, in small letters, that must not be given to `question` again."""
         return [veto.answer.lower() for veto in self.vetoes if likeness(veto.question, question) >= VETOED]
 
-    def lift_vetoes(self, text: str) -> None:
-        """A statement may make an answer right again that was wrong before."""
-        for veto in self.vetoes:
-            if veto.answer.lower() in text.lower() and likeness(veto.question, text) > LIFTED:
-                self.store.remove_vetoes(veto.question, veto.answer)
-        self.vetoes = self.store.vetoes() if self.vetoes else self.vetoes
+    def lifted(self, text: str) -> list[Veto]:
+        """Give the vetoes that a statement lifts: it may make an answer right again that was wrong before."""
+        return [v for v in self.vetoes if v.answer.lower() in text.lower() and likeness(v.question, text) > LIFTED]
 
     def forget(self, number: int) -> Trace:
         """Let a trace answer no more; the next night takes it out of the weights."""
@@ -136,8 +142,7 @@ class Notes:
         with self.lock:
             undone = self.store.undo()
             for number in undone[1] if undone else []:
-                self.index.remove(number)
-                self.live.pop(number, None)
+                self._drop(number)
                 with contextlib.suppress(ValueError):
                     self._place(self.store.get(number))
             self.vetoes = self.store.vetoes()

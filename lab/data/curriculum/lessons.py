@@ -35,6 +35,13 @@ SHARES = {
     "read": 0.4, "scene": 0.1, "quiz": 0.2, "closed": 0.13, "closed_unknown": 0.08, "talk": 0.04, "sort": 0.05,
 }  # fmt: skip
 
+NOT_THERE = 0.35  # share of the questions about notes that no note answers
+PEOPLE = {"someone": "person"}  # kinds of subject that are one
+EVERYDAY = (  # what people tell first
+    "name", "age", "home", "job", "birthday", "likes", "relative", "pet_name", "favourite_colour", "favourite_food", "spouse",
+    "friend", "phone", "employer", "birthplace", "children", "language", "kept", "event_time", "attribute_person",
+)  # fmt: skip
+
 OPENINGS = (
     "Remember that ", "By the way, ", "Please note: ", "FYI, ", "Hey, ", "Just so you know, ", "So, ", "Well, ",
     "Please remember that ", "Note that ", "Remember: ", "I should tell you that ", "You should know that ", "Oh, ",
@@ -200,21 +207,27 @@ def as_told(value: str, note: str) -> str:
     return small if small in note else small.replace("'s", "s")
 
 
+@functools.cache
+def _told_of(kind: str) -> tuple[str, ...]:
+    """The relations for training that are about a kind of subject."""
+    relations = load_relations().items()
+    return tuple(n for n, r in relations if PEOPLE.get(r.about, r.about) == kind and not r.unseen)
+
+
 def _neighbour(fact: MadeFact, rng: random.Random) -> MadeFact:
     """A fact that looks like `fact` but does not answer its question."""
     for _ in range(30):
         draw = rng.random()
-        if draw < 0.35 or fact.relation.about == "innate":
+        if draw < 0.15 or fact.relation.about == "innate":
             other = make_fact(rng)
-        elif draw < 0.65:
+        elif draw < 0.5:
             other = make_fact(rng, fact.relation.name)
             if rng.random() < 0.5 and other.value.key:  # the same kind of thing for someone else
                 other = MadeFact(
                     other.relation, other.subject, Value(other.value.text, fact.value.key, fact.value.key_plain)
                 )
         else:
-            names = [n for n, r in load_relations().items() if r.about == fact.relation.about and not r.unseen]
-            other = make_fact(rng, rng.choice(names))
+            other = make_fact(rng, rng.choice(_told_of(PEOPLE.get(fact.relation.about, fact.relation.about))))
             other = MadeFact(other.relation, fact.subject, other.value)
         if not clash(fact, other):
             return other
@@ -222,10 +235,11 @@ def _neighbour(fact: MadeFact, rng: random.Random) -> MadeFact:
 
 
 def _any_fact(rng: random.Random) -> MadeFact:
-    if rng.random() < 0.04:  # notes may say otherwise than the brain knows
+    draw = rng.random()
+    if draw < 0.04:  # notes may say otherwise than the brain knows
         fact = rng.choice(innate_facts())
         return MadeFact(fact.relation, fact.subject, rng.choice(innate_facts()).value)
-    return make_fact(rng)
+    return make_fact(rng, rng.choice(EVERYDAY)) if draw < 0.16 else make_fact(rng)
 
 
 def _read(rng: random.Random, level: int) -> list[int]:
@@ -259,7 +273,7 @@ def _read(rng: random.Random, level: int) -> list[int]:
         notes[-1] = f"{notes[-1].rstrip('.')} and {lower_first(last)}"
     tokens = encode_notes(notes)
     for fact, question, answer in rng.sample(told, min(len(told), rng.randint(1, 4))):
-        if rng.random() < 0.25:
+        if rng.random() < NOT_THERE:
             tokens += _lesson(_unanswered(facts, rng), [UNKNOWN])
         else:
             tokens += _lesson(ask(fact, question, rng), encode(answer))

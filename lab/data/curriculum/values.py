@@ -191,6 +191,7 @@ TEXTS: dict[str, Callable[[random.Random], str]] = {
     "kilos": _measure("kg", "kilos", "pounds", "tons", "grams"), "length": _measure("cm", "m", "metres", "inches", "feet"),
     "distance": _measure("km", "miles", "minutes on foot", "metres", "blocks"),
     "duration": _measure("minutes", "hours", "days", "weeks"), "kind": _either("made_kind"),
+    "liked": _either("food", "drink", "hobby", "sport", "things"),
     "attribute_value": _either("attribute_is", "number", "code", "first_name", "colour", "made_word", "day", "time", "object"),
 }  # fmt: skip
 
