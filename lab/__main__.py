@@ -2,4 +2,5 @@
 
 from lab.cli import main
 
-raise SystemExit(main())
+if __name__ == "__main__":  # a contestant's process imports this file again
+    raise SystemExit(main())

@@ -149,12 +149,107 @@ class NightEnded:
     recall_after: float | None
 
 
+@dataclass(frozen=True)
+class Contested:
+    """An arena run begins: its tasks in order, and each contestant's parameters."""
+
+    stream: str
+    tasks: dict[str, list[str]]  # by order of the tasks
+    parameters: dict[str, int]
+    cells: int  # contestants × seeds × orders
+    done: float  # the share that was whole before, where a run goes on
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A contestant with a seed and an order begins, or goes on after `done` whole tasks (-1: not even scored before any)."""
+
+    contestant: str
+    seed: int
+    order: str
+    done: int
+
+
+@dataclass(frozen=True)
+class Practised:
+    """A contestant has done `step` of `of` steps of a task (from 1); `seconds` of learning so far, all tasks together."""
+
+    contestant: str
+    seed: int
+    order: str
+    task: int
+    step: int
+    of: int
+    loss: float
+    penalty: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Recall of some examples of a task while another is learnt: `at` counts tasks, 1.5 is half way through the second."""
+
+    contestant: str
+    seed: int
+    order: str
+    at: float
+    on_task: int
+    recall: float
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Recall on a task after another (0: before any), and the loss on its answers. `stale` is on answers of the past."""
+
+    contestant: str
+    seed: int
+    order: str
+    after_task: int
+    on_task: int
+    split: str  # taught, test or stale
+    recall: float
+    loss_nats: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a contestant answered to one example of the test."""
+
+    contestant: str
+    seed: int
+    order: str
+    after_task: int
+    on_task: int
+    prompt: str
+    expected: str
+    given: str
+    correct: bool
+
+
+@dataclass(frozen=True)
+class TaskEnded:
+    """A contestant has learnt a task: what it cost so far. `coverage` is the share of past lessons that it dreamt."""
+
+    contestant: str
+    seed: int
+    order: str
+    task: int
+    seconds: float
+    steps: int
+    tokens: int
+    stored_bytes: int
+    peak_bytes: int
+    coverage: float | None
+
+
 Event = Started | Step | Evaluated | Sampled | Checkpointed | RolledBack | Notice | Finished
 
 
 NightEvent = Phase | Quizzed | Dreamt | NightStep | TraceAudited | NightEnded
+ArenaEvent = Contested | Begun | Practised | Probed | Scored | Answered | TaskEnded
 
 
-def to_record(event: Event | NightEvent) -> dict[str, Any]:
+def to_record(event: Event | NightEvent | ArenaEvent) -> dict[str, Any]:
     """Give the event as a JSON object whose `kind` names its class in lower case."""
     return {"kind": type(event).__name__.lower(), **dataclasses.asdict(event)}

@@ -13,7 +13,7 @@ MAY = {
     "learning": {"data", "models", "memory"},
     "arena": {"data", "models", "learning"},
     "mind": {"data", "models", "memory", "learning"},
-    "jobs": {"learning", "arena", "mind", "store"},
+    "jobs": {"learning", "arena", "mind", "store", "views"},
     "api": {"mind"},
     "ui": {"jobs", "mind", "store", "views"},
     "cli": {"jobs", "mind", "store"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,19 +11,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lab.config import BRAINS, ConfigError
-from lab.models import MODELS, build, count_parameters
+from lab.models import MODELS, add_memory, build, count_parameters
 from lab.models.blocks import ConvLinear, _SquaredReLU, rms_norm, scale_to
 from lab.models.checkpoint import load_brain, save_brain
 from lab.models.contract import Brain
 from lab.models.delta import DeltaState, SelfModifying
+from lab.models.memory import ProductKeyMemory, memory_of, weighted_sum
 from lab.models.sampling import stream_tokens
 
 SMALL: dict[str, Any] = {"width": 16, "layers": 2, "heads": 2}
+KINDS = [*MODELS, *(f"{name} with memory" for name in MODELS)]
 
 
 def grown(name: str, **options: Any) -> Brain:
     """A small brain in fp64 whose every weight is at work (fresh ones start with zeros)."""
-    brain = build(name, BRAINS[name](**{**SMALL, **options})).double()
+    model, _, memory = name.partition(" with ")
+    slots = {"memory_slots": 64} if memory else {}
+    brain = build(model, BRAINS[model](**{**SMALL, **slots, **options})).double()
     noise = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in brain.parameters():
@@ -34,7 +39,7 @@ def some_tokens(rows: int = 3, length: int = 75) -> Tensor:
     return torch.randint(0, 256, (rows, length), generator=torch.Generator().manual_seed(2))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_brain_never_sees_the_future(name: str) -> None:
     """Changing byte t changes no logit before t, and does change the one at t."""
     brain, tokens = grown(name), some_tokens()
@@ -47,7 +52,7 @@ def test_a_brain_never_sees_the_future(name: str) -> None:
         assert not torch.allclose(before[:, t], after[:, t])
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_row_never_sees_another_row(name: str) -> None:
     """A row's logits are the same alone, among others, and among other others."""
     brain, tokens = grown(name), some_tokens()
@@ -58,7 +63,7 @@ def test_a_row_never_sees_another_row(name: str) -> None:
     torch.testing.assert_close(brain(tokens[1:2])[0][0], together[1], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("cuts", [(1,) * 75, (40, 35), (32, 32, 11), (5, 1, 30, 1, 38)])
 def test_whole_equals_pieces_equals_byte_by_byte(name: str, cuts: tuple[int, ...]) -> None:
     """The state carries everything."""
@@ -70,7 +75,7 @@ def test_whole_equals_pieces_equals_byte_by_byte(name: str, cuts: tuple[int, ...
     torch.testing.assert_close(torch.cat(pieces, 1), brain(tokens)[0], rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_state_can_be_gone_back_to(name: str) -> None:
     """Thinking on from a kept state twice, differently, disturbs neither."""
     brain, tokens = grown(name), some_tokens()
@@ -156,12 +161,86 @@ def test_a_higher_quantile_lets_less_be_written() -> None:
     assert rates[0] == 1.0 and rates[0] > rates[1] > rates[2] > 0
 
 
+@pytest.mark.parametrize("top", [8, 3])
+def test_product_keys_find_what_a_search_of_all_slots_finds(top: int) -> None:
+    """Output, slots and weights against scores of all 64 slots, with all half-keys as candidates and with few."""
+    torch.manual_seed(0)
+    layer, x = ProductKeyMemory(16, 64, heads=2, top=top).double(), torch.randn(3, 5, 16, dtype=torch.float64)
+    torch.nn.init.normal_(layer.value_rows)
+    queries = F.linear(x, layer.queries).view(3, 5, 2, 2, 4)
+    queries, keys = rms_norm(queries), rms_norm(layer.half_keys)
+    expected = torch.zeros(3, 5, 16, dtype=torch.float64)
+    for head in range(2):
+        q, (one, two) = queries[:, :, head].flatten(2), keys[head]
+        whole = torch.cat((one.repeat_interleave(8, 0), two.repeat(8, 1)), 1)  # (64, 8): slot i · 8 + j has halves i, j
+        best = (q @ whole.t() / 8**0.5).topk(top)
+        assert torch.equal(layer.choose(x)[0][:, :, head].sort(-1).values, best.indices.sort(-1).values)
+        expected += (best.values.softmax(-1)[..., None] * layer.value_rows[best.indices]).sum(2)
+    expected = (expected * F.silu(x @ layer.gate.t())) @ layer.out.t()
+    torch.testing.assert_close(layer(x), expected, rtol=0, atol=1e-12)
+    assert layer.read is not None and layer.read.shape == (3, 5, 2, top)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_fresh_memory_changes_nothing(name: str) -> None:
+    """Neither when it is added to a brain, nor in a brain built with it; and all of it belongs to the fast band."""
+    brain, tokens = build(name, BRAINS[name](**SMALL), seed=3), some_tokens()
+    with torch.no_grad():
+        for parameter in brain.parameters():
+            parameter += 0.1
+    added = add_memory(name, brain, 64)
+    assert torch.equal(added(tokens)[0], brain(tokens)[0]) and added.config.memory_slots == 64
+    plain, built = build(name, BRAINS[name](**SMALL)), build(name, BRAINS[name](**SMALL, memory_slots=64))
+    assert torch.equal(built(tokens)[0], plain(tokens)[0])
+    extra = set(built.state_dict()) - set(plain.state_dict())
+    assert len(extra) == 5 and all(".1.slots." in key and built.band_of(key) == ("fast", 1) for key in extra)
+    with pytest.raises(ConfigError, match="must be added to a brain without; got a brain with 64"):
+        add_memory(name, added, 64)
+    with pytest.raises(ConfigError, match="memory_slots must be there"):
+        memory_of(plain)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_memory_alone_learns_a_rhyme(name: str, precision: torch.dtype) -> None:
+    """With all else frozen the layer learns a sentence by heart, also where autocast computes in bf16."""
+    brain = build(name, BRAINS[name](width=32, layers=1, heads=2, memory_slots=64))
+    with torch.no_grad():
+        brain.embedding.weight.mul_(30)  # as long as a trained one's: a fresh one cannot tell bytes apart
+    tokens = torch.tensor([list(b"the cat sat on the mat.")])
+    adam = torch.optim.AdamW(memory_of(brain).parameters(), lr=0.03)
+    for _ in range(60):
+        with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+            logits = brain(tokens[:, :-1])[0]
+        loss = F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+    assert all(parameter.grad is not None and bool(parameter.grad.any()) for parameter in memory_of(brain).parameters())
+    assert float(loss.detach()) < 2  # of more than 5.5; a block that has learnt nothing else sees little of the past
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_brain_of_before_there_was_memory_still_loads(name: str, tmp_path: Any) -> None:
+    """Its config has no memory_slots."""
+    brain, tokens = build(name, BRAINS[name](**SMALL), seed=3), some_tokens()
+    save_brain(tmp_path, name, brain)
+    about = json.loads((tmp_path / "model.json").read_text())
+    del about["config"]["memory_slots"]
+    (tmp_path / "model.json").write_text(json.dumps(about))
+    assert torch.equal(load_brain(tmp_path)[1](tokens)[0], brain(tokens)[0])
+
+
 def test_hand_written_gradients_are_right() -> None:
-    """Norm, unit length and squared ReLU against finite differences."""
+    """Norm, unit length, squared ReLU and the weighted sum of rows against finite differences."""
     x = torch.randn(3, 8, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(rms_norm, x)
     assert torch.autograd.gradcheck(lambda y: scale_to(y, 1.0), x)
     assert torch.autograd.gradcheck(_SquaredReLU.apply, x)
+    slots = torch.tensor([[0, 2], [2, 2], [4, 0]])
+    rows, weights = torch.randn(6, 4, dtype=torch.float64), torch.rand(3, 2, dtype=torch.float64)
+    rows.requires_grad_(), weights.requires_grad_()
+    assert torch.autograd.gradcheck(lambda r, w: weighted_sum(r, slots, w), (rows, weights))
 
 
 def test_the_convolution_starts_as_the_identity() -> None:
@@ -200,6 +279,8 @@ def test_prompts_of_different_length_are_written_as_if_alone() -> None:
         ("qor", {"cms_med_freq": 64, "cms_slow_freq": 16}, r"bands must rise; got \(1, 64, 16\). Try \(1, 16, 64\)"),
         ("qor", {"surprise_threshold": 2.0}, "surprise_threshold must be from 0"),
         ("baseline", {"layers": 0}, "layers must be from 1"),
+        ("baseline", {"memory_slots": 50}, "memory_slots must be 0 or a square from 16 up; got 50. Try 49"),
+        ("qor", {"memory_slots": 4}, "memory_slots must be 0 or a square from 16 up; got 4. Try 16"),
     ],
 )
 def test_a_wrong_setting_is_refused_with_rule_value_and_remedy(model: str, options: Any, message: str) -> None:

@@ -46,7 +46,7 @@ def test_a_foreign_origin_may_change_nothing(client: TestClient, path: str) -> N
     assert own.status_code != 403
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "runs/../../etc/passwd", "lab/config.py"])
+@pytest.mark.parametrize("path", ["/etc/passwd", "runs/../../etc/passwd", "lab/config/runs.py"])
 def test_files_are_not_served(client: TestClient, path: str) -> None:
     """Neither the machine's nor the project's."""
     assert client.get(f"/gradio_api/file={path}").status_code in (403, 404)

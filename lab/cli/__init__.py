@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from lab.cli.arena import add_arena_command
 from lab.cli.minds import add_mind_commands
 from lab.config import BRAINS, RECIPES, SECTIONS, ConfigError, RunConfig, build_config, changed_options, command_line
 from lab.disk import explain_disk
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--minutes", type=float, default=3.0, help="learn: minutes for each brain.")
     bench.add_argument("--seeds", type=int, default=1, help="learn: seeds for each brain.")
     bench.add_argument("--readme", action="store_true", help="Also put the table into README.md.")
+    add_arena_command(command, _add_flag)
     add_mind_commands(command)
     command("rebuild-db", _rebuild, "Make lab.duckdb anew from the runs' logs.")
     worker = commands.add_parser("worker")
@@ -136,7 +138,8 @@ def parse_value(text: str, kind: type) -> Any:
         return text
 
 
-def _options(arguments: argparse.Namespace, kinds: Sequence[type]) -> dict[str, Any]:
+def options_of(arguments: argparse.Namespace, kinds: Sequence[type]) -> dict[str, Any]:
+    """Give the options that were named on the command line, by the fields of `kinds`."""
     given = {}
     for kind in kinds:
         hints = get_type_hints(kind)
@@ -150,7 +153,7 @@ def _options(arguments: argparse.Namespace, kinds: Sequence[type]) -> dict[str, 
 def _train(arguments: argparse.Namespace) -> int:
     from lab import jobs
 
-    options = _options(arguments, (RunConfig, *SECTIONS.values(), *BRAINS.values()))
+    options = options_of(arguments, (RunConfig, *SECTIONS.values(), *BRAINS.values()))
     config = build_config({"recipe": arguments.recipe, **options})
     store = RunStore()
     run = jobs.launch(config, store)
@@ -339,7 +342,7 @@ def _export(arguments: argparse.Namespace) -> int:
 def _preview(arguments: argparse.Namespace) -> int:
     from lab import jobs
 
-    documents = jobs.check_data(build_config(_options(arguments, (SECTIONS["data"],))))
+    documents = jobs.check_data(build_config(options_of(arguments, (SECTIONS["data"],))))
     if arguments.json:
         print(json.dumps([{"text": text, "validation": held_out} for text, held_out in documents]))
         return 0

@@ -1,5 +1,6 @@
 """Everything a page or the command line does with runs."""
 
+from lab.jobs.arena import check_arena, time_left, tune
 from lab.jobs.control import check_data, describe, follow, launch, refresh, refresh_all, resume, stop
 from lab.jobs.nights import night_state, start_night, wake, work_night
 from lab.jobs.notebook import open_notebook
@@ -7,6 +8,7 @@ from lab.jobs.output import export_brain, export_starter, export_tables, write
 from lab.jobs.worker import work
 
 __all__ = [
-    "check_data", "describe", "export_brain", "export_starter", "export_tables", "follow", "launch", "night_state", "open_notebook",
-    "refresh", "refresh_all", "resume", "start_night", "stop", "wake", "work", "work_night", "write",
+    "check_arena", "check_data", "describe", "export_brain", "export_starter", "export_tables", "follow", "launch", "night_state",
+    "open_notebook", "refresh", "refresh_all", "resume", "start_night", "stop", "time_left", "tune", "wake", "work", "work_night",
+    "write",
 ]  # fmt: skip

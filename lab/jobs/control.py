@@ -15,10 +15,10 @@ from typing import Any
 
 import psutil
 
-from lab.config import ConfigError, RunConfig, command_line
+from lab.config import WORLD_STREAMS, ArenaConfig, ConfigError, RunConfig, command_line
 from lab.jobs.worker import write_pid
 from lab.store import Run, RunStore, read_log
-from lab.store.runs import now
+from lab.store.runs import ARENA, now
 
 STARTING_S = 60.0  # a worker that has not come up by then is dead
 TAIL_BYTES = 4000
@@ -27,16 +27,31 @@ SPINS = "1000"  # threads that wait give way soon; by default two runs at once s
 _children: list[subprocess.Popen[bytes]] = []
 
 
-def launch(config: RunConfig, store: RunStore | None = None) -> Run:
+def launch(config: RunConfig | ArenaConfig, store: RunStore | None = None) -> Run:
     """Start a worker process on a new run and return at once. Raises ConfigError for data that cannot be read."""
     store = store or RunStore()
+    config = _settle_arena(config) if isinstance(config, ArenaConfig) else _settle(config)
+    return _spawn(store, store.create(config), resume=False)
+
+
+def _settle_arena(config: ArenaConfig) -> ArenaConfig:
+    """Check all that can be checked before, and say where a stream's files are from any folder."""
+    from lab.jobs.arena import check_arena
+
+    check_arena(config)
+    if config.stream in WORLD_STREAMS:
+        return config
+    return replace(config, stream=str(Path(config.stream).expanduser().resolve()))
+
+
+def _settle(config: RunConfig) -> RunConfig:
+    """The same for a training run."""
     if not config.data.data.startswith("hub:"):  # the worker asks the hub, and says what it answers
         check_data(config)
         name = config.data.data.strip()
         if name not in ("facts", "curriculum") and not name.startswith("facts:"):  # the worker may stand elsewhere
-            config = replace(config, data=replace(config.data, data=str(Path(name).expanduser().resolve())))
-    run = store.create(config)
-    return _spawn(store, run, resume=False)
+            return replace(config, data=replace(config.data, data=str(Path(name).expanduser().resolve())))
+    return config
 
 
 def resume(store: RunStore, run: Run) -> Run:
@@ -48,7 +63,7 @@ def resume(store: RunStore, run: Run) -> Run:
         raise ConfigError(f"a run must have ended to be resumed; {run.id} is {run.status}.", "run")
     if run.status == "finished":
         raise ConfigError(f"a run must have steps left to be resumed; {run.id} is finished. Start another.", "run")
-    run.config()
+    run.arena() if run.kind == ARENA else run.config()  # whether run.json still says it
     (run.folder / "pid").unlink(missing_ok=True)  # before anybody can take the new start for a dead one
     return _spawn(store, store.update(run, status="starting", launched_at=now()), resume=True)
 
@@ -95,11 +110,11 @@ def refresh(store: RunStore, run: Run) -> Run:
         return store.read(run.folder)
 
 
-def refresh_all(store: RunStore) -> list[Run]:
-    """Give all runs, newest first, each as it really stands."""
+def refresh_all(store: RunStore, kind: str | None = None) -> list[Run]:
+    """Give all runs, or those of one kind, newest first, each as it really stands."""
     _reap()
     runs = []
-    for run in store.list():
+    for run in store.list(kind):
         with contextlib.suppress(OSError):  # a full disk must not hide the runs
             run = refresh(store, run) if run.live else run
         runs.append(run)

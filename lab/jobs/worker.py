@@ -1,4 +1,4 @@
-"""The worker: one process that trains one run and writes its log. It needs nobody; closing a page does not end it."""
+"""The worker: one process that works on one run and writes its log. It needs nobody; closing a page does not end it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from filelock import FileLock, Timeout
 
 from lab.disk import explain_disk
 from lab.events import Checkpointed, Finished, Started, to_record
+from lab.jobs.arena import compete_all
 from lab.store import LogWriter, Run, RunStore, publish
 from lab.store.publish import FRESH_S
-from lab.store.runs import now
+from lab.store.runs import ARENA, now
 
 NICENESS = 10
 
 
 def work(store: RunStore, run: Run, *, resume: bool) -> int:
-    """Train `run` to its end, its stop or its failure; gives the exit code. Only one process can work on a run."""
+    """Take `run` to its end, its stop or its failure; gives the exit code. Only one process can work on a run."""
     try:
         with FileLock(run.folder / ".lock", timeout=5):
             code = _work(store, run, resume)
@@ -47,7 +48,7 @@ def _work(store: RunStore, run: Run, resume: bool) -> int:
         store.reserve(run)
         run = store.update(run, status="running", started_at=run.record["started_at"] or now(), ended_at=None,
                            message=None, traceback=None)  # fmt: skip
-        run, status = _learn(store, run, resume)
+        run, status = (compete_all if run.kind == ARENA else _learn)(store, run, resume, _stop_signal(run))
         outcome, code = {"status": status}, 0
     except Exception as error:  # whatever it is, the run must say it
         outcome, code = _explain(error, run)
@@ -63,13 +64,13 @@ def _work(store: RunStore, run: Run, resume: bool) -> int:
     return code
 
 
-def _learn(store: RunStore, run: Run, resume: bool) -> tuple[Run, str]:
+def _learn(store: RunStore, run: Run, resume: bool, stop: Callable[[], bool]) -> tuple[Run, str]:
     """Iterate the trainer and log what it yields; gives how it ended."""
     from lab.learning import train
 
     status = "stopped"
     with LogWriter(run.events) as log:
-        for event in train(run.config(), run.folder, resume=resume, stop=_stop_signal(run)):
+        for event in train(run.config(), run.folder, resume=resume, stop=stop):
             log.append(to_record(event))
             if isinstance(event, Started):
                 run = store.update(run, parameters=event.parameters, device=event.device, precision=event.precision,

@@ -37,14 +37,16 @@ def dream(
     generator: torch.Generator,
     *,
     cues: Sequence[Sequence[int]] = (),
+    openings: Sequence[tuple[int, float, int]] = OPENINGS,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[Dream]]:
     """Yield new dreams, a batch at a time, about `count` in all; no dream comes twice.
 
-    `cues` are beginnings to dream on from, beside the bare marks. It ends early where new samples become rare.
+    `openings` are first tokens, the share of all dreams that begin so, and their most tokens; `cues` are beginnings to
+    dream on from beside them. It ends early where new samples become rare.
     """
     seen: set[tuple[int, ...]] = set()
-    for mark, share, length in OPENINGS:
+    for mark, share, length in openings:
         wanted, got = round(count * share), 0
         while got < wanted and not stop():
             prompts: list[Sequence[int]] = [[mark]] * min(ROWS, wanted - got + 16)
@@ -81,14 +83,14 @@ class Anchor:
         self, brain: Brain, dreams: Sequence[Dream], autocast: Callable[[], AbstractContextManager[object]]
     ) -> None:
         self.dreams = sorted(dreams, key=lambda one: len(one.tokens))
-        self._targets: list[Tensor] = []
+        self.targets: list[Tensor] = []
         with torch.no_grad():
             for begin in range(0, len(self.dreams), ROWS):
                 batch, mask = pad_dreams(self.dreams[begin : begin + ROWS])
                 with autocast():
                     logits, _ = brain(batch[:, :-1])
                 sure = logits.float().log_softmax(-1).to(torch.float16)
-                self._targets += [row[kept] for row, kept in zip(sure, mask, strict=True)]
+                self.targets += [row[kept] for row, kept in zip(sure, mask, strict=True)]
 
     def __len__(self) -> int:
         return len(self.dreams)
@@ -100,7 +102,7 @@ class Anchor:
 
     def divergence(self, logits: Tensor, mask: Tensor, chosen: Sequence[int]) -> Tensor:
         """logits (N, T, V) of the learning brain on the chosen dreams → mean KL(frozen ‖ learning) per token, nats."""
-        target = torch.cat([self._targets[i] for i in chosen]).float()  # (tokens, V)
+        target = torch.cat([self.targets[i] for i in chosen]).float()  # (tokens, V)
         return F.kl_div(logits.float()[mask].log_softmax(-1), target, log_target=True, reduction="batchmean")
 
 

@@ -109,7 +109,9 @@ def sleep(
     brain.train()
     steps = min(config.night_steps, 60 + 3 * len(trained)) if trained else 0
     for progress in consolidate(brain, trained, anchor, config, steps=steps, seed=seed, stop=stop) if steps else ():
-        yield NightStep(progress.step, progress.of, progress.loss, progress.drift, spent())
+        yield NightStep(
+            progress.step, progress.of, progress.loss, progress.penalty / (config.dream_weight or 1.0), spent()
+        )
     yield Phase("REM", "rehearsing dreams", spent())
     brain.eval()
     retained = _retained(after, probes, references)
@@ -119,7 +121,9 @@ def sleep(
             break
         brain.train()
         for progress in consolidate(brain, [], anchor, gentle, steps=REM_STEPS, seed=seed + 1 + round_, stop=stop):
-            yield NightStep(progress.step, progress.of, progress.loss, progress.drift, spent())
+            yield NightStep(
+                progress.step, progress.of, progress.loss, progress.penalty / (config.dream_weight or 1.0), spent()
+            )
         brain.eval()
         retained = _retained(after, probes, references)
     passed = _audit(after, asked, audits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -36,4 +37,18 @@ def count_parameters(name: str, config: BrainConfig) -> int:
         return sum(p.numel() for p in MODELS[name](config, VOCABULARY).parameters())
 
 
-__all__ = ["MODELS", "VOCABULARY", "Band", "Brain", "build", "count_parameters"]
+def add_memory(name: str, brain: Brain, slots: int, *, seed: int = 0) -> Brain:
+    """Give the same brain, a model of MODELS called `name`, with a fresh memory layer that changes nothing yet.
+
+    The weights are copies. Raises ConfigError for a number of slots against its rule and for a brain that has some.
+    """
+    if brain.config.memory_slots:
+        got = f"got a brain with {brain.config.memory_slots} already. Use it as it is."
+        raise ConfigError(f"memory_slots must be added to a brain without; {got}", "memory_slots")
+    grown = build(name, replace(brain.config, memory_slots=slots), seed=seed)
+    grown.load_state_dict(brain.state_dict(), strict=False)  # what it lacks is the layer's
+    like = next(brain.parameters())
+    return grown.to(like.device, like.dtype).train(brain.training)
+
+
+__all__ = ["MODELS", "VOCABULARY", "Band", "Brain", "add_memory", "build", "count_parameters"]

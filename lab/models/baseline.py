@@ -10,20 +10,23 @@ from torch import Tensor, nn
 from lab.config import BaselineConfig
 from lab.models.blocks import MLP, Attention, AttentionState, TiedEmbedding, rms_norm
 from lab.models.contract import Brain
+from lab.models.memory import HEADS, ProductKeyMemory
 
 
 class Block(nn.Module):
-    """x + attention(norm x), then x + MLP(norm x)."""
+    """x + attention(norm x), then x + MLP(norm x), then, where there are slots, x + slots(norm x)."""
 
     def __init__(self, config: BaselineConfig) -> None:
         super().__init__()
         self.attention = Attention(config.width, config.heads, config.conv_kernel)
         self.mlp = MLP(config.width, round(config.width * config.mlp_ratio))
+        self.slots: ProductKeyMemory | None = None
 
     def forward(self, x: Tensor, state: AttentionState | None) -> tuple[Tensor, AttentionState]:
         attended, state = self.attention(rms_norm(x), state)
         x = x + attended
-        return x + self.mlp(rms_norm(x)), state
+        x = x + self.mlp(rms_norm(x))
+        return x if self.slots is None else x + self.slots(rms_norm(x)), state
 
 
 class Baseline(Brain):
@@ -34,6 +37,9 @@ class Baseline(Brain):
         self.config = config
         self.embedding = TiedEmbedding(vocabulary, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        if config.memory_slots:  # drawn last, so that all else starts as it would without
+            memory = ProductKeyMemory(config.width, config.memory_slots, min(config.heads, HEADS))
+            self.blocks[config.layers // 2].slots = memory
 
     def forward(
         self, tokens: Tensor, state: tuple[AttentionState, ...] | None = None

@@ -12,6 +12,7 @@ from lab.models.blocks import Attention, AttentionState, TiedEmbedding, rms_norm
 from lab.models.cms import ContinuumMemory
 from lab.models.contract import Brain
 from lab.models.delta import DeltaState, SelfModifying
+from lab.models.memory import HEADS, ProductKeyMemory
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class BlockState:
 
 
 class Block(nn.Module):
-    """Pre-norm: attention, then the self-modifying layer, then the bands, each added to the stream."""
+    """Pre-norm: attention, the self-modifying layer, the bands and, where there are any, slots, each added to the stream."""
 
     def __init__(self, config: QORConfig) -> None:
         super().__init__()
@@ -31,12 +32,14 @@ class Block(nn.Module):
             chunk=config.self_mod_chunk, quantile=config.surprise_threshold,
         )  # fmt: skip
         self.memory = ContinuumMemory(config.width, round(config.width * config.mlp_ratio))
+        self.slots: ProductKeyMemory | None = None
 
     def forward(self, x: Tensor, state: BlockState | None) -> tuple[Tensor, BlockState]:
         attended, attention = self.attention(rms_norm(x), state.attention if state else None)
         x = x + attended
         adapted, live = self.live(rms_norm(x), state.live if state else None)
-        return self.memory(x + adapted), BlockState(attention, live)
+        x = self.memory(x + adapted)
+        return x if self.slots is None else x + self.slots(rms_norm(x)), BlockState(attention, live)
 
 
 class QOR(Brain):
@@ -47,6 +50,9 @@ class QOR(Brain):
         self.config = config
         self.embedding = TiedEmbedding(vocabulary, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        if config.memory_slots:  # drawn last, so that all else starts as it would without
+            memory = ProductKeyMemory(config.width, config.memory_slots, min(config.heads, HEADS))
+            self.blocks[config.layers // 2].slots = memory
 
     def forward(
         self, tokens: Tensor, state: tuple[BlockState, ...] | None = None

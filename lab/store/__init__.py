@@ -1,11 +1,15 @@
 """The runs on disk, and DuckDB over them. Notebooks need one call: `connect()`."""
 
+from lab.store.arena import ArenaLog
 from lab.store.live import LiveLog, LiveLogs
 from lab.store.log import LogWriter, read_log
 from lab.store.publish import connect, publish, query, refresh_database
-from lab.store.runs import Run, RunStore, runs_home
+from lab.store.runs import ARENA, TRAIN, Run, RunStore, runs_home
 
 __all__ = [
+    "ARENA",
+    "TRAIN",
+    "ArenaLog",
     "LiveLog",
     "LiveLogs",
     "LogWriter",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ import duckdb
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from lab.store.arena import TABLES as ARENA_TABLES
+from lab.store.arena import arena_rows, cell_logs
 from lab.store.minds import TABLES as MIND_TABLES
 from lab.store.minds import mind_rows, minds_stamp
-from lab.store.runs import Run, RunStore
+from lab.store.runs import ARENA, Run, RunStore
 
 MINDS = "minds/"  # the name under which the minds' stamp is kept
 FRESH_S = 10.0  # a live database is published at most this often
@@ -34,6 +36,7 @@ TABLES = {
     "evals": "run VARCHAR, step BIGINT, split VARCHAR, bpb DOUBLE",
     "samples": "run VARCHAR, step BIGINT, prompt VARCHAR, text VARCHAR",
     "notices": "run VARCHAR, step BIGINT, kind VARCHAR, text VARCHAR",
+    **ARENA_TABLES,
     "published": "run VARCHAR, stamp VARCHAR",
 }
 
@@ -51,6 +54,22 @@ VIEWS = {
     "band_activity": """
         SELECT run, band, count(*) AS steps, sum(updated::INT) AS updates, avg(updated::INT) AS share
         FROM bands GROUP BY run, band""",
+    "arena_seeds": """
+        SELECT run, contestant, seed, task_order, count(*) AS tasks,
+               avg(final) AS acc, avg(learnt) AS learning_accuracy,
+               avg(final - learnt) FILTER (on_task < last_task) AS bwt,
+               avg(best_before - final) FILTER (on_task < last_task) AS forgetting,
+               avg(just_before - at_first) FILTER (on_task > 1) AS fwt,
+               max(final) FILTER (on_task = 1) AS oldest, max(final) FILTER (on_task = last_task) AS newest,
+               max(final / nullif(learnt, 0)) FILTER (on_task = 1) AS kept_of_first
+        FROM (SELECT s.run, contestant, seed, s.task_order, on_task, any_value(t.last_task) AS last_task,
+                     max(recall) FILTER (after_task = t.last_task) AS final, max(recall) FILTER (after_task = on_task) AS learnt,
+                     max(recall) FILTER (after_task < t.last_task) AS best_before,
+                     max(recall) FILTER (after_task = on_task - 1) AS just_before, max(recall) FILTER (after_task = 0) AS at_first
+              FROM scores s JOIN (SELECT run, task_order, max(position) AS last_task FROM tasks GROUP BY ALL) t
+                   ON s.run = t.run AND s.task_order = t.task_order
+              GROUP BY ALL HAVING count(*) = any_value(t.last_task) + 1)
+        GROUP BY ALL HAVING count(*) = any_value(last_task)""",
     "options": """
         SELECT run, unnest(json_keys(config)) AS option,
                json_extract_string(config, '$."' || unnest(json_keys(config)) || '"') AS value FROM runs""",
@@ -141,7 +160,7 @@ def _publish(store: RunStore, path: Path, whole: bool) -> bool:
 def _stamp(run: Run) -> str:
     """What changes whenever the run's folder says something new."""
     parts = []
-    for path in (run.folder / "run.json", run.events):
+    for path in (run.folder / "run.json", run.events, *cell_logs(run.folder)):
         try:
             about = path.stat()
             parts.append(f"{about.st_size}@{about.st_mtime_ns}")
@@ -170,19 +189,18 @@ def _copy(db: duckdb.DuckDBPyConnection, path: Path, kept: list[str]) -> None:
     db.execute("DETACH before")
 
 
-def _fill(db: duckdb.DuckDBPyConnection, changed: Iterable[Run], stamps: dict[str, str]) -> None:
+def _fill(db: duckdb.DuckDBPyConnection, changed: Sequence[Run], stamps: dict[str, str]) -> None:
     rows = [_row(run) for run in changed]
     if not rows:
         return
     frame = pd.DataFrame(rows, columns=[column.split()[0] for column in TABLES["runs"].split(", ")], dtype=object)
-    db.register("fresh", frame)
-    kinds = dict(column.split() for column in TABLES["runs"].split(", "))
-    db.execute(f"INSERT INTO runs SELECT {', '.join(f'{name}::{kind}' for name, kind in kinds.items())} FROM fresh")
-    db.unregister("fresh")
+    _insert(db, "runs", TABLES["runs"], frame)
     marks = pd.DataFrame({"run": [row["run"] for row in rows], "stamp": [stamps[row["run"]] for row in rows]})
     db.register("marks", marks)
     db.execute("INSERT INTO published SELECT run, stamp FROM marks")
     db.unregister("marks")
+    for table, rows_of in arena_rows([run for run in changed if run.kind == ARENA]).items():
+        _insert(db, table, ARENA_TABLES[table], rows_of)
     logs = [run.events.as_posix() for run in changed if run.events.is_file()]
     if logs:
         db.execute(EVENTS.format(columns=EVENT_COLUMNS), [logs])
@@ -193,13 +211,16 @@ def _fill(db: duckdb.DuckDBPyConnection, changed: Iterable[Run], stamps: dict[st
 
 def _fill_minds(db: duckdb.DuckDBPyConnection, home: Path) -> None:
     for table, frame in mind_rows(home).items():
-        kinds = dict(column.split() for column in MIND_TABLES[table].split(", "))
         db.execute(f"CREATE TABLE {table} ({MIND_TABLES[table]})")
-        db.register("fresh", frame)
-        db.execute(
-            f"INSERT INTO {table} SELECT {', '.join(f'{name}::{kind}' for name, kind in kinds.items())} FROM fresh"
-        )
-        db.unregister("fresh")
+        _insert(db, table, MIND_TABLES[table], frame)
+
+
+def _insert(db: duckdb.DuckDBPyConnection, table: str, columns: str, frame: pd.DataFrame) -> None:
+    """Put the rows of `frame` into `table`, each column as its kind says."""
+    kinds = dict(column.split() for column in columns.split(", "))
+    db.register("fresh", frame)
+    db.execute(f"INSERT INTO {table} SELECT {', '.join(f'{name}::{kind}' for name, kind in kinds.items())} FROM fresh")
+    db.unregister("fresh")
 
 
 def _row(run: Run) -> dict[str, Any]:

@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab.config import ConfigError, RunConfig, build_config, flatten_config
+from lab.config import ArenaConfig, ConfigError, RunConfig, build_arena, build_config, flatten_config
 from lab.disk import reserve_room, write_durably, write_into_reserve
 
 LIVE = ("starting", "running")
+TRAIN, ARENA = "train", "arena"  # kinds of run
 RESERVE_BYTES = 65536
 
 
@@ -44,6 +45,10 @@ class Run:
         return "damaged" if self.damage else str(self.record.get("status", "damaged"))
 
     @property
+    def kind(self) -> str:
+        return str(self.record.get("kind", TRAIN))
+
+    @property
     def live(self) -> bool:
         return self.status in LIVE
 
@@ -56,10 +61,20 @@ class Run:
         return self.folder / "events.jsonl"
 
     def config(self) -> RunConfig:
-        """Give what the run was started with. Raises ConfigError when run.json does not say it."""
+        """Give what a training run was started with. Raises ConfigError when run.json does not say it."""
         if self.damage:
             raise ConfigError(self.damage)
+        if self.kind != TRAIN:
+            raise ConfigError(f"a run must be a training run; {self.id} is of the arena. See arena report.", "run")
         return build_config(self.record["config"])
+
+    def arena(self) -> ArenaConfig:
+        """Give what an arena run was started with. Raises ConfigError when run.json does not say it."""
+        if self.damage:
+            raise ConfigError(self.damage)
+        if self.kind != ARENA:
+            raise ConfigError(f"a run must be of the arena; {self.id} is a training run. See show.", "run")
+        return build_arena(self.record["config"])
 
 
 class RunStore:
@@ -68,14 +83,19 @@ class RunStore:
     def __init__(self, home: Path | None = None) -> None:
         self.home = home or runs_home()
 
-    def create(self, config: RunConfig) -> Run:
+    def create(self, config: RunConfig | ArenaConfig) -> Run:
         """Make the folder of a new run. Raises OSError when the disk is full."""
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-        run = f"{stamp}-{config.model}-{config.preset}-{secrets.token_hex(4)}"
+        if isinstance(config, ArenaConfig):
+            kind, model, name, options = ARENA, ARENA, f"arena-{Path(config.stream).stem}", asdict(config)
+        else:
+            kind, model, name = TRAIN, config.model, f"{config.model}-{config.preset}"
+            options = flatten_config(config)
+        run = f"{stamp}-{name}-{secrets.token_hex(4)}"
         folder = self.home / run
         folder.mkdir(parents=True)
         record = {
-            "run": run, "kind": "train", "model": config.model, "config": flatten_config(config),
+            "run": run, "kind": kind, "model": model, "config": options,
             "status": "starting", "created_at": now(), "launched_at": now(), "started_at": None, "ended_at": None, "message": None,
         }  # fmt: skip
         _write_record(folder, record)
@@ -96,23 +116,27 @@ class RunStore:
             return Run(folder.name, folder, {}, f"run.json must be whole; that of {folder.name} lacks {missing[0]}.")
         return Run(folder.name, folder, record)
 
-    def list(self) -> list[Run]:
-        """Give all runs, newest first."""
+    def _all(self) -> list[Run]:
         if not self.home.is_dir():
             return []
         folders = sorted((path for path in self.home.iterdir() if _is_run(path)), reverse=True)
         starters = sorted(path for path in self.home.glob("starters/*") if _is_run(path))
         return [self.read(folder) for folder in [*folders, *starters]]
 
-    def get(self, name: str) -> Run:
-        """Find a run by its name, the beginning or end of it that fits only one, or "last".
+    def list(self, kind: str | None = None) -> list[Run]:
+        """Give all runs, or those of one kind, newest first; damaged ones are of every kind."""
+        runs = self._all()
+        return runs if kind is None else [run for run in runs if run.damage or run.kind == kind]
+
+    def get(self, name: str, kind: str | None = None) -> Run:
+        """Find a run by its name, the beginning or end of it that fits only one, or "last" (of that kind).
 
         Raises ConfigError when none or several fit.
         """
         for folder in (self.home / name, self.home / "starters" / name):
             if name and folder.is_dir() and _is_run(folder):
                 return self.read(folder)
-        runs = self.list()
+        runs = self.list(kind)
         if name == "last" and runs:
             return runs[0]
         found = [run for run in runs if run.id.startswith(name) or run.id.endswith(name)] if name else []

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
 import gradio as gr
 
-from lab.config import BRAINS, PRESETS, SECTIONS, ConfigError, RunConfig, build_config
+from lab.config import BRAINS, PRESETS, SECTIONS, WORLD_STREAMS, ConfigError, RunConfig, build_config
 
-DATA_CHOICES = ["facts", "curriculum", "facts:animals,arithmetic", "facts:capitals", "facts:elements"]
+SUGGESTED = {  # options that may also be a path
+    "data": ["facts", "curriculum", "facts:animals,arithmetic", "facts:capitals", "facts:elements"],
+    "stream": list(WORLD_STREAMS),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Field:
     component: Any
 
 
-def _make(spec: Any, kind: type, *, model: str | None = None, value: Any = None) -> Field:
+def make_field(spec: Any, kind: type, *, model: str | None = None, value: Any = None) -> Field:
     """The component that suits the option's type."""
     meta, name = spec.metadata, spec.name
     label = name.replace("_", " ")
@@ -32,8 +35,8 @@ def _make(spec: Any, kind: type, *, model: str | None = None, value: Any = None)
                               "elem_id": f"option-{model + '-' if model else ''}{name}"}  # fmt: skip
     value = spec.default if value is None else value
     component: Any
-    if name == "data":
-        component = gr.Dropdown(DATA_CHOICES, value=value, allow_custom_value=True, filterable=True, **common)
+    if name in SUGGESTED:
+        component = gr.Dropdown(SUGGESTED[name], value=value, allow_custom_value=True, filterable=True, **common)
     elif kind is bool:
         component = gr.Checkbox(value=value, **common)
     elif meta["choices"]:
@@ -43,6 +46,31 @@ def _make(spec: Any, kind: type, *, model: str | None = None, value: Any = None)
     else:
         component = gr.Textbox(value=value, **common)
     return Field(name, model, meta["help"], kind, component)
+
+
+def given_values(fields: Sequence[Field], values: Sequence[Any]) -> dict[str, Any]:
+    """Give the values of fields by name, numbers as their options want them. Raises ConfigError for an empty one."""
+    chosen = {}
+    for field, value in zip(fields, values, strict=True):
+        if value is None:
+            raise ConfigError(f"{field.name} must not be empty. Write a value.", field.name)
+        chosen[field.name] = float(value) if field.kind is float and isinstance(value, int) else value
+    return chosen
+
+
+def error_updates(
+    fields: Sequence[Field], error: ConfigError | None, model: str | None, before: str | None
+) -> tuple[list[Any], str | None]:
+    """Give updates for the fields' components that put `error` at its field and clear the one marked before."""
+    updates: list[Any] = []
+    for field in fields:
+        if error and field.name == error.field and field.model in (None, model):
+            updates.append(gr.update(info=f"⚠ {error}"))
+        elif field.name == before:
+            updates.append(gr.update(info=field.help))
+        else:
+            updates.append(gr.skip())
+    return updates, (error.field if error else None)
 
 
 class Form:
@@ -59,7 +87,7 @@ class Form:
                 hints = get_type_hints(kind)
                 for spec in fields(kind):
                     preset = PRESETS["tiny"].get(spec.name)
-                    self.fields.append(_make(spec, hints[spec.name], model=model, value=preset))
+                    self.fields.append(make_field(spec, hints[spec.name], model=model, value=preset))
             self._brains[model] = fold
         for title, kind in (
             ("Data: every setting", SECTIONS["data"]),
@@ -72,7 +100,7 @@ class Form:
         hints = get_type_hints(kind)
         for spec in fields(kind):
             if "help" in spec.metadata and wanted(spec):
-                self.fields.append(_make(spec, hints[spec.name]))
+                self.fields.append(make_field(spec, hints[spec.name]))
 
     @property
     def components(self) -> list[Any]:
@@ -83,30 +111,9 @@ class Form:
 
     def read(self, values: tuple[Any, ...]) -> RunConfig:
         """Make the config that `values`, in the order of `components`, describe. Raises ConfigError."""
-        given = dict(zip(((field.name, field.model) for field in self.fields), values, strict=True))
-        model = given["model", None]
-        chosen = {}
-        for (name, owner), value in given.items():
-            if owner not in (None, model):
-                continue
-            kind = next(field.kind for field in self.fields if (field.name, field.model) == (name, owner))
-            if value is None:
-                raise ConfigError(f"{name} must not be empty. Write a value.", name)
-            chosen[name] = float(value) if kind is float and isinstance(value, int) else value
-        return build_config(chosen)
-
-    def show_error(self, error: ConfigError | None, model: str, before: str | None) -> tuple[list[Any], str | None]:
-        """Give updates for `components` that put `error` at its field and clear the one marked before."""
-        updates: list[Any] = []
-        for field in self.fields:
-            mine = field.model in (None, model)
-            if error and field.name == error.field and mine:
-                updates.append(gr.update(info=f"⚠ {error}"))
-            elif field.name == before:
-                updates.append(gr.update(info=field.help))
-            else:
-                updates.append(gr.skip())
-        return updates, (error.field if error else None)
+        model = values[[field.name for field in self.fields].index("model")]
+        mine = [pair for pair in zip(self.fields, values, strict=True) if pair[0].model in (None, model)]
+        return build_config(given_values([field for field, _ in mine], [value for _, value in mine]))
 
     def follow_model(self) -> None:
         """Show the settings of the chosen brain; set width, layers and heads to the chosen preset."""

@@ -12,7 +12,7 @@ import pandas as pd
 
 from lab import jobs
 from lab.config import ConfigError, flatten_config
-from lab.store import RunStore, query
+from lab.store import TRAIN, RunStore, query
 from lab.store.summary import SUMMARY
 from lab.ui.chart import live_chart
 from lab.ui.train import choices
@@ -67,7 +67,7 @@ def build_runs(store: RunStore, page: gr.Blocks) -> None:
 
     def refresh(names: list[str]) -> list[Any]:
         """The table, with runs that ended or died since; the choice stays."""
-        runs = jobs.refresh_all(store)
+        runs = jobs.refresh_all(store, TRAIN)
         found = query(SUMMARY, store=store).set_index("run")
         rows = [_row(run.id, run.status, found) for run in runs]
         options = choices(store, runs)

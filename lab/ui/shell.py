@@ -22,6 +22,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lab.mind import Minds, minds_home
 from lab.store import RunStore
+from lab.ui.arena import build_arena_tab
 from lab.ui.chart import PLOTLY_JS
 from lab.ui.chat import build_chat
 from lab.ui.memory import build_memory
@@ -47,6 +48,8 @@ def build_page(store: RunStore, minds: Minds) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Chat", id="chat"):
                 build_chat(minds, page)
+            with gr.Tab("Arena", id="arena"):
+                build_arena_tab(store, page)
             with gr.Tab("Train", id="train"):
                 build_train(store, page)
             with gr.Tab("Runs", id="runs"):

@@ -15,9 +15,9 @@ import gradio as gr
 from lab import jobs
 from lab.config import ConfigError
 from lab.disk import explain_disk
-from lab.store import LiveLogs, Run, RunStore
+from lab.store import TRAIN, LiveLogs, Run, RunStore
 from lab.ui.chart import live_chart
-from lab.ui.form import Form
+from lab.ui.form import Form, error_updates
 from lab.ui.words import progress_card, sample_card, sentence
 from lab.views import band_raster, curve
 
@@ -74,9 +74,9 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
             config = form.read(values)
             about = jobs.describe(config)
         except ConfigError as error:
-            updates, bad = form.show_error(error, values[0], before)
+            updates, bad = error_updates(form.fields, error, values[0], before)
             return [sentence(str(error), "error"), "", gr.skip(), gr.update(interactive=False), bad, *updates]
-        updates, bad = form.show_error(None, config.model, before)
+        updates, bad = error_updates(form.fields, None, config.model, before)
         words = f"{about['parameters']:,} weights · {config.training.steps:,} steps of " \
                 f"{config.data.batch_size * config.data.seq_len * config.training.accumulate:,} bytes"  # fmt: skip
         told = f'<div class="lab-size" title="Numbers the brain can learn, and how much it will read.">{words}</div>'
@@ -91,7 +91,7 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
         try:
             return gr.skip() if path is None else str(keep_upload(store, Path(path)))
         except OSError as error:
-            gr.Warning(_say(error, store))
+            gr.Warning(say(error, store))
             return gr.skip()
 
     upload.upload(take_upload, upload, form.component("data"), **quiet)
@@ -117,7 +117,7 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
         try:
             run = jobs.launch(form.read(values), store)
         except (ConfigError, OSError) as error:
-            return [sentence(_say(error, store), "error"), gr.skip(), ""]
+            return [sentence(say(error, store), "error"), gr.skip(), ""]
         return ["", gr.update(choices=choices(store), value=run.id), ""]
 
     start.click(launch, form.components, [message, watched, seen], api_visibility="private", show_progress="minimal")
@@ -126,7 +126,7 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
         try:
             what(store, store.get(name or ""))
         except (ConfigError, OSError) as error:
-            gr.Warning(_say(error, store))
+            gr.Warning(say(error, store))
         return ""
 
     stop.click(lambda name: act(jobs.stop, name), watched, seen, api_visibility="private", show_progress="hidden")
@@ -167,7 +167,7 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
 
     def attach() -> Any:
         """A page that loads looks at the newest live run, else at the newest."""
-        runs = jobs.refresh_all(store)
+        runs = jobs.refresh_all(store, TRAIN)
         first = next((run for run in runs if run.live), runs[0] if runs else None)
         return gr.update(choices=choices(store, runs), value=first.id if first else None)
 
@@ -177,8 +177,8 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
 
 
 def choices(store: RunStore, runs: list[Run] | None = None) -> list[str]:
-    """The names of all runs for a dropdown, newest first."""
-    return [run.id for run in (jobs.refresh_all(store) if runs is None else runs)]
+    """The names of all training runs for a dropdown, newest first."""
+    return [run.id for run in (jobs.refresh_all(store, TRAIN) if runs is None else runs)]
 
 
 def keep_upload(store: RunStore, path: Path) -> Path:
@@ -198,5 +198,5 @@ def keep_upload(store: RunStore, path: Path) -> Path:
     return kept
 
 
-def _say(error: Exception, store: RunStore) -> str:
+def say(error: Exception, store: RunStore) -> str:
     return (explain_disk(error, store.home) if isinstance(error, OSError) else None) or str(error)

@@ -1,31 +1,72 @@
-"""What every strategy promises."""
+"""What every strategy promises: something beside plain training that keeps old knowledge."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from lab.learning.machine import Machine
 from lab.models import Brain
 
+Lesson = Sequence[int]  # START question ANSWER answer END
 
-class Strategy(ABC):
-    """Chooses what of a brain learns, and what pulls it back. Used for one task, then thrown away."""
 
-    @abstractmethod
-    def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None) -> list[nn.Parameter]:
-        """Make ready and give the parameters that will learn.
+class Strategy:
+    """One contestant's way through all its tasks; this one is plain training of every weight.
 
-        `old_loss` gives the loss on one more batch of what is already known, each time it is called; None where there
-        is nothing to hold.
+    `held` is what it carries from task to task, by name: it is written into checkpoints, and its bytes are its price,
+    together with `passing`, what it holds only while a task lasts. It never sees a past task's lessons again, but for
+    those it put into `held` itself.
+    """
+
+    opens_past = False  # whether it declares to learn from past tasks' own data: a ceiling, not a contestant
+
+    def __init__(self, machine: Machine, seed: int = 0) -> None:
+        self.machine, self.seed = machine, seed
+        self.tasks = 0  # finished so far
+        self.held: dict[str, Tensor] = {}
+        self.passing: list[Tensor] = []
+
+    def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
+        """Make ready for a task and give the parameters that will learn; none leaves the brain as it is.
+
+        `old_loss` gives the loss on one more batch of dreams of what is known, each time it is called, where the caller
+        has dreams.
         """
+        return list(brain.parameters())
 
-    def penalty(self) -> Tensor:
-        """What is added to the loss, a scalar in nats."""
+    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+        """What is added to the loss of one step, in nats; batch (B, T) are its lessons, logits (B, T - 1, V) of them."""
         return torch.zeros(())
 
-    def finish(self) -> None:
-        """Leave a plain brain behind."""
-        return
+    def rehearsed(self) -> int:
+        """Tokens that the last penalty was learnt from, beside the lessons' own."""
+        return 0
+
+    def finish(self, lessons: Sequence[Lesson]) -> None:
+        """End a task, whose lessons are open for the last time, and leave a plain brain behind."""
+        self.tasks += 1
+
+    def stored_bytes(self) -> int:
+        """Bytes held beside the weights."""
+        return sum(t.numel() * t.element_size() for t in (*self.held.values(), *self.passing))
+
+    def draws(self, name: str) -> torch.Generator:
+        """A generator of its own for the task at hand, so that a task begun anew draws the same."""
+        return torch.Generator().manual_seed(hash_seed(self.seed, self.tasks, name))
+
+
+def open_only(brain: Brain, weights: Sequence[nn.Parameter]) -> None:
+    """Let only these weights of a brain learn."""
+    chosen = {id(weight) for weight in weights}
+    for parameter in brain.parameters():
+        parameter.requires_grad_(id(parameter) in chosen)
+
+
+def hash_seed(*parts: object) -> int:
+    """A seed from anything that prints, the same in every process."""
+    import zlib
+
+    return zlib.crc32(repr(parts).encode())

@@ -1,35 +1,56 @@
-"""Elastic weight consolidation (Kirkpatrick et al. 2017): springs as stiff as a weight mattered for what is known.
+"""Online elastic weight consolidation (Kirkpatrick et al. 2017, Schwarz et al. 2018): springs as stiff as a weight mattered.
 
-The diagonal Fisher information is measured on dreams, since no old data are kept.
+The diagonal Fisher information is measured on a task's own lessons when it ends, or on dreams where there are some.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from lab.learning.strategies.contract import Strategy
+from lab.learning.machine import Machine
+from lab.learning.practice import answer_loss
+from lab.learning.strategies.contract import Lesson, Strategy
 from lab.models import Brain
 
-STRENGTH = 1e3
-BATCHES = 16
+BATCHES, ROWS = 16, 8
 
 
 class EWC(Strategy):
-    def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None) -> list[nn.Parameter]:
-        self._weights = list(brain.parameters())
-        self._before = [p.detach().clone() for p in self._weights]
-        self._fisher = [torch.zeros_like(p) for p in self._weights]
-        for _ in range(BATCHES if old_loss else 0):
-            assert old_loss is not None
-            gradients = torch.autograd.grad(old_loss(), self._weights, allow_unused=True)
-            for fisher, gradient in zip(self._fisher, gradients, strict=True):
-                if gradient is not None:
-                    fisher += gradient.pow(2) / BATCHES
+    def __init__(self, machine: Machine, seed: int = 0, *, strength: float = 1e3, decay: float = 1.0) -> None:
+        super().__init__(machine, seed)
+        self.strength, self.decay = strength, decay
+
+    def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
+        self._brain, self._weights = brain, list(brain.parameters())
+        if old_loss is not None:
+            self._add([old_loss] * BATCHES)
         return self._weights
 
-    def penalty(self) -> Tensor:
-        springs = zip(self._weights, self._before, self._fisher, strict=True)
-        return STRENGTH / 2 * torch.stack([(f * (p - old).pow(2)).sum() for p, old, f in springs]).sum()
+    def _add(self, losses: Sequence[Callable[[], Tensor]]) -> None:
+        """Fold the squared gradients of some losses into the Fisher information, and hold on to the weights of now."""
+        for i, weight in enumerate(self._weights):
+            self.held[f"mean.{i}"] = weight.detach().clone()
+            self.held[f"fisher.{i}"] = self.decay * self.held.get(f"fisher.{i}", torch.zeros_like(weight))
+        for loss in losses:
+            for i, gradient in enumerate(torch.autograd.grad(loss(), self._weights, allow_unused=True)):
+                if gradient is not None:
+                    self.held[f"fisher.{i}"] += gradient.pow(2) / len(losses)
+
+    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+        if not self.held:
+            return torch.zeros(())
+        pulls = [
+            (self.held[f"fisher.{i}"] * (weight - self.held[f"mean.{i}"]).pow(2)).sum()
+            for i, weight in enumerate(self._weights)
+        ]
+        return self.strength / 2 * torch.stack(pulls).sum()
+
+    def finish(self, lessons: Sequence[Lesson]) -> None:
+        if lessons:
+            order = torch.randperm(len(lessons), generator=self.draws("fisher")).tolist()[: BATCHES * ROWS]
+            batches = [[lessons[i] for i in order[at : at + ROWS]] for at in range(0, len(order), ROWS)]
+            self._add([lambda few=few: answer_loss(self._brain, few, self.machine) for few in batches])  # type: ignore[misc]
+        super().finish(lessons)

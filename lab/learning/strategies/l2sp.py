@@ -1,4 +1,4 @@
-"""L2-SP (Li et al. 2018): a spring from every weight to where it stood when the night began."""
+"""L2-SP (Li et al. 2018): a spring from every weight to where it stood when the task began."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lab.learning.machine import Machine
 from lab.learning.strategies.contract import Strategy
 from lab.models import Brain
 
-STRENGTH = 0.01
-
 
 class L2SP(Strategy):
-    def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None) -> list[nn.Parameter]:
+    def __init__(self, machine: Machine, seed: int = 0, *, strength: float = 0.01) -> None:
+        super().__init__(machine, seed)
+        self.strength = strength
+
+    def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
         self._weights = list(brain.parameters())
-        self._before = [p.detach().clone() for p in self._weights]
+        knows = self.tasks > 0 or old_loss is not None
+        self.passing = [p.detach().clone() for p in self._weights] if knows else []
         return self._weights
 
-    def penalty(self) -> Tensor:
-        pulls = [(p - old).pow(2).sum() for p, old in zip(self._weights, self._before, strict=True)]
-        return STRENGTH * torch.stack(pulls).sum()
+    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+        if not self.passing:
+            return torch.zeros(())
+        pulls = [(p - old).pow(2).sum() for p, old in zip(self._weights, self.passing, strict=True)]
+        return self.strength * torch.stack(pulls).sum()

@@ -1,57 +1,13 @@
-"""Every option of the lab: its default, its limits and its help text, in frozen dataclasses.
-
-The command line and the form in the browser are both generated from these fields, so an option is added here and
-nowhere else. A value that breaks a rule raises `ConfigError`, which names the field it is about.
-"""
+"""The options of a training run: the brain, what it reads and how it learns; and presets and recipes of them."""
 
 from __future__ import annotations
 
 import dataclasses
 import shlex
 from dataclasses import dataclass, field, fields
-from typing import Any, get_type_hints
+from typing import Any
 
-
-class ConfigError(ValueError):
-    """A user's mistake, as one sentence of rule, value and remedy. `field` is the option it is about, or ""."""
-
-    def __init__(self, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.field = field
-
-
-def option(
-    default: Any,
-    help: str,
-    *,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    choices: tuple[str, ...] | None = None,
-    advanced: bool = True,
-) -> Any:
-    """Declare one option; `advanced` ones sit behind a fold in the form."""
-    limits = {"minimum": minimum, "maximum": maximum, "choices": choices}
-    return field(default=default, metadata={"help": help, "advanced": advanced, **limits})
-
-
-def _check_limits(config: Any) -> None:
-    """Hold every field of `config` to the type, limits and choices it declares."""
-    hints = get_type_hints(type(config))
-    for spec in fields(config):
-        value, meta, name = getattr(config, spec.name), spec.metadata, spec.name
-        if "help" not in meta:
-            continue
-        kind = hints[name]
-        if kind is int and (not isinstance(value, int) or isinstance(value, bool)):
-            raise ConfigError(f"{name} must be a whole number; got {value!r}. Try {spec.default}.", name)
-        if kind is float and (not isinstance(value, int | float) or isinstance(value, bool) or value != value):
-            raise ConfigError(f"{name} must be a number; got {value!r}. Try {spec.default}.", name)
-        if meta["choices"] and value not in meta["choices"]:
-            raise ConfigError(f"{name} must be one of {', '.join(meta['choices'])}; got {value!r}.", name)
-        low, high = meta["minimum"], meta["maximum"]
-        if (low is not None and value < low) or (high is not None and value > high):
-            rule = f"at least {low}" if high is None else f"from {low} to {high}"
-            raise ConfigError(f"{name} must be {rule}; got {value}. Try {spec.default}.", name)
+from lab.config.options import ConfigError, check_limits, option
 
 
 @dataclass(frozen=True)
@@ -65,10 +21,17 @@ class BaselineConfig:
     conv_kernel: int = option(
         1, "Bytes that the causal convolution before attention sees; 1 is no convolution.", minimum=1, maximum=16
     )
+    memory_slots: int = option(
+        0,
+        "Value rows of a product-key memory in the middle block, a square from 16 up; 0 is none.",
+        minimum=0,
+        maximum=2**20,
+    )
 
     def __post_init__(self) -> None:
-        _check_limits(self)
+        check_limits(self)
         _check_heads(self.width, self.heads)
+        _check_slots(self.memory_slots)
 
 
 @dataclass(frozen=True)
@@ -105,10 +68,17 @@ class QORConfig:
     )
     cms_med_freq: int = option(16, "The medium band learns once in this many training steps.", minimum=1)
     cms_slow_freq: int = option(64, "The deep band learns once in this many training steps.", minimum=1)
+    memory_slots: int = option(
+        0,
+        "Value rows of a product-key memory in the middle block, a square from 16 up; 0 is none.",
+        minimum=0,
+        maximum=2**20,
+    )
 
     def __post_init__(self) -> None:
-        _check_limits(self)
+        check_limits(self)
         _check_heads(self.width, self.heads)
+        _check_slots(self.memory_slots)
         bands = (1, self.cms_med_freq, self.cms_slow_freq)
         ablation = bands == (1, 1, 1)  # all periods 1 is the ablation of multi-speed memory, and allowed
         if not ablation and not bands[0] < bands[1] < bands[2]:
@@ -123,46 +93,10 @@ def _check_heads(width: int, heads: int) -> None:
         raise ConfigError(f"width / heads must be even; got {width} / {heads}. Try width {2 * width}.", "heads")
 
 
-@dataclass(frozen=True)
-class MindConfig:
-    """What a mind keeps, when it sleeps, and how a night writes into its weights."""
-
-    stm_capacity: int = option(64, "Traces in short-term memory; when it is full the mind goes to sleep.", minimum=4)
-    ltm_capacity: int = option(10_000, "Traces in long-term memory.", minimum=4)
-    archive_capacity: int = option(100_000, "Traces in the archive, compressed.", minimum=4)
-    promotion_uses: int = option(3, "Uses or repetitions that move a trace from STM to LTM.", minimum=1)
-    importance_threshold: float = option(
-        0.8, "A trace at least this important goes to LTM at once.", minimum=0.0, maximum=1.0
-    )
-    surprise_threshold: float = option(
-        0.9, "Quantile of surprise above which a trace goes to LTM at once.", minimum=0.0, maximum=1.0
-    )
-    memory_decay: float = option(
-        0.98, "Share of a trace's strength left after a day without use.", minimum=0.5, maximum=1.0
-    )
-    archive_after_days: float = option(
-        30.0, "Days without use after which LTM hands a trace to the archive.", minimum=0.0
-    )
-    notes_open: int = option(4, "Most notes that are opened for one answer, each by itself.", minimum=1, maximum=8)
-    unknown_threshold: float = option(
-        0.5, "Probability of not knowing from which on the mind says so.", minimum=0.01, maximum=1.0
-    )
-    auto_sleep: bool = option(True, "Go to sleep by itself when short-term memory is full.")
-    strategy: str = option(
-        "all", "Which weights a night may write, and how.", choices=("all", "ewc", "lora", "fast", "l2")
-    )
-    night_steps: int = option(900, "Most training steps of a night.", minimum=1, maximum=100_000)
-    night_lr: float = option(0.0006, "Learning rate of a night.", minimum=1e-7, maximum=0.1)
-    night_batch: int = option(24, "Questions in one step of a night.", minimum=1, maximum=1024)
-    dreams: int = option(1600, "Dreams that hold what is already known.", minimum=0, maximum=65536)
-    dream_weight: float = option(30.0, "Weight of the dreams beside the new facts.", minimum=0.0, maximum=1000.0)
-    quizzes: int = option(6, "Questions that a sleeping mind asks itself about each trace.", minimum=1, maximum=64)
-    retention_drop: float = option(
-        0.03, "Share of what was known that a night may lose before it is taken back.", minimum=0.0, maximum=1.0
-    )
-
-    def __post_init__(self) -> None:
-        _check_limits(self)
+def _check_slots(slots: int) -> None:
+    near = max(4, round(slots**0.5)) ** 2
+    if slots and slots != near:
+        raise ConfigError(f"memory_slots must be 0 or a square from 16 up; got {slots}. Try {near}.", "memory_slots")
 
 
 BrainConfig = BaselineConfig | QORConfig
@@ -193,7 +127,7 @@ class DataConfig:
     batch_size: int = option(8, "Sequences in one batch.", minimum=1, maximum=4096)
 
     def __post_init__(self) -> None:
-        _check_limits(self)
+        check_limits(self)
         if not self.data.strip():
             raise ConfigError("data must name something to read; got nothing. Try facts.", "data")
 
@@ -236,7 +170,7 @@ class TrainingConfig:
     compile: bool = option(False, "Try torch.compile first; without a compiler training goes on as it is.")
 
     def __post_init__(self) -> None:
-        _check_limits(self)
+        check_limits(self)
         if self.warmup_share + self.decay_share > 1:
             got = f"{self.warmup_share} and {self.decay_share}"
             raise ConfigError(f"warmup_share and decay_share must not sum to more than 1; got {got}.", "warmup_share")
@@ -255,7 +189,7 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        _check_limits(self)
+        check_limits(self)
         if not isinstance(self.brain, BRAINS[self.model]):
             raise ConfigError(f"brain must be a {BRAINS[self.model].__name__}; got {self.brain!r}.", "model")
 

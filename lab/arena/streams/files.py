@@ -1,0 +1,143 @@
+"""Streams from a user's files: a folder of tasks, or texts with labels, cut by domain or into equal parts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.arena.streams.tasks import Example, Task
+from lab.config import ConfigError
+
+INTENT = "intent: "  # what a label's answer begins with
+HELD_OUT = 5  # of texts without a split, every fifth is scored
+SPLITS = {"train": ("train",), "validation": ("val", "validation", "valid", "dev"), "test": ("test",)}
+
+
+def folder_stream(folder: Path, count: int, seed: int) -> list[Task]:
+    """A task for every .jsonl file, in order of name: lines of {"prompt", "answer", "paraphrases": [...]}.
+
+    The last paraphrase is only scored, and with two or more the one before it is for tuning; without any the prompt
+    itself is scored.
+    """
+    files = sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise ConfigError(f"a folder of tasks must hold .jsonl files; {folder} has none.", "stream")
+    tasks = []
+    for path in files:
+        rows = [_row(path, number, line) for number, line in enumerate(_lines(path), 1) if line.strip()]
+        rows = random.Random(f"{path.name} {seed}").sample(rows, min(count, len(rows)))
+        train, validation, test = [], [], []
+        for prompt, answer, others in rows:
+            held = others[-2:] if len(others) > 1 else others
+            train += [Example(text, answer) for text in (prompt, *others[: len(others) - len(held)])]
+            test.append(Example(held[-1] if held else prompt, answer))
+            validation.append(Example(held[0] if held else prompt, answer))
+        tasks.append(Task(path.stem, tuple(train), tuple(validation), tuple(test)))
+    return tasks
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"a stream must be readable text; {path} is not ({error}).", "stream") from error
+
+
+def _row(path: Path, number: int, line: str) -> tuple[str, str, list[str]]:
+    try:
+        row = json.loads(line)
+        prompt, answer, others = row["prompt"], row["answer"], row.get("paraphrases") or []
+        if not all(isinstance(text, str) and text.strip() for text in (prompt, answer, *others)):
+            raise ValueError("an empty prompt or answer")
+        return prompt.strip(), answer.strip(), [text.strip() for text in others]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        rule = 'a line of a task file must be JSON with "prompt" and "answer"'
+        raise ConfigError(f"{rule}; line {number} of {path.name} is not ({error}). Mend it.", "stream") from error
+
+
+def labels_stream(path: Path, count: int, parts: int, seed: int) -> list[Task]:
+    """Texts with labels: a .csv with columns text and label (and split), or a CLINC150-like .json of [text, label].
+
+    The answer is "intent: " and the label. A file beside it that is called …domains.json and maps domains to labels
+    makes a task of each of the first `parts` domains; else the labels are cut into `parts` tasks. `count` texts of a
+    task are learnt at most, spread evenly over its labels.
+    """
+    rows = _read_csv(path) if path.suffix.lower() == ".csv" else _read_json(path)
+    labels = sorted({label for _, label, _ in rows})
+    if len(labels) < 2:
+        raise ConfigError(f"a file of labels must have at least 2; {path.name} has {len(labels)}.", "stream")
+    groups = _domains(path, labels) or _cut(labels, parts, seed)
+    by_label: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for text, label, split in rows:
+        by_label[label, split].append(text)
+    return [_task(name, group, by_label, count, seed) for name, group in list(groups.items())[:parts]]
+
+
+def _task(name: str, labels: Sequence[str], by_label: dict[tuple[str, str], list[str]], count: int, seed: int) -> Task:
+    rng = random.Random(f"{name} {seed}")
+    splits: dict[str, tuple[Example, ...]] = {}
+    for split in SPLITS:
+        most = max(1, count // len(labels)) if split == "train" else max(1, min(count, 100) // len(labels))
+        chosen = []
+        for label in labels:
+            texts = sorted(set(by_label[label, split]))
+            if split == "train" and not texts:
+                raise ConfigError(f"a label must have texts to learn from; {label!r} has none.", "stream")
+            chosen += [Example(text, INTENT + label) for text in rng.sample(texts, min(most, len(texts)))]
+        splits[split] = tuple(chosen)
+    return Task(name, splits["train"], splits["validation"], splits["test"])
+
+
+def _cut(labels: list[str], parts: int, seed: int) -> dict[str, list[str]]:
+    shuffled = random.Random(f"labels {seed}").sample(labels, len(labels))
+    return {f"part {i + 1}": shuffled[i::parts] for i in range(min(parts, len(labels)))}
+
+
+def _domains(path: Path, labels: list[str]) -> dict[str, list[str]]:
+    """Labels by domain, from the file beside `path` that says it; nothing where there is none."""
+    for beside in sorted(path.parent.glob("*domains.json")):
+        read: Any = json.loads(beside.read_text(encoding="utf-8"))
+        if isinstance(read, dict) and all(isinstance(group, list) for group in read.values()):
+            known = set(labels)
+            spelt = {label.replace("_", " "): label for label in labels} | {label: label for label in labels}
+            found = {str(name): [spelt[str(one)] for one in group if str(one) in spelt] for name, group in read.items()}
+            if any(found.values()) and known:
+                return {name: group for name, group in found.items() if group}
+    return {}
+
+
+def _read_json(path: Path) -> list[tuple[str, str, str]]:
+    try:
+        read: Any = json.loads("\n".join(_lines(path)))
+        rows = []
+        for split, names in SPLITS.items():
+            for name in names:
+                rows += [(str(text), str(label), split) for text, label in read.get(name, [])]
+    except (ValueError, TypeError, AttributeError) as error:
+        rule = 'a .json of labels must have "train" and "test" with [text, label] pairs'
+        raise ConfigError(f"{rule}; {path.name} has not ({error}).", "stream") from error
+    if not rows:
+        raise ConfigError(f'a .json of labels must have "train" and "test"; {path.name} has neither.', "stream")
+    return rows
+
+
+def _read_csv(path: Path) -> list[tuple[str, str, str]]:
+    reader = csv.DictReader(_lines(path))
+    if not {"text", "label"} <= set(reader.fieldnames or []):
+        raise ConfigError(
+            f"a .csv of labels must have columns text and label; {path.name} has {reader.fieldnames}.", "stream"
+        )
+    rows, spelt = [], {name: split for split, names in SPLITS.items() for name in names}
+    for number, row in enumerate(reader):
+        if not (row["text"] or "").strip() or not (row["label"] or "").strip():
+            raise ConfigError(f"a row must have a text and a label; row {number + 2} of {path.name} has not.", "stream")
+        split = spelt.get((row.get("split") or "").lower()) or (
+            "test" if number % HELD_OUT == HELD_OUT - 1 else "train"
+        )
+        rows.append((row["text"].strip(), row["label"].strip(), split))
+    return rows

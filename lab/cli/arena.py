@@ -1,0 +1,147 @@
+"""python -m lab arena: compare who forgets what, from a shell, with the page's own functions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from lab.config import ArenaConfig, arena_line, build_arena
+from lab.store import ARENA, ArenaLog, Run, RunStore
+
+POLL_S = 0.5
+COLUMNS = (
+    "contestant",
+    "task_order",
+    "seeds",
+    "ACC",
+    "kept of the first task",
+    "learning accuracy",
+    "forgetting",
+    "seconds",
+)
+README_COLUMNS = (
+    "contestant", "task_order", "seeds", "ACC", "kept of the first task", "newest", "learning accuracy", "old values left",
+    "seconds", "tokens", "stored_bytes", "parameters",
+)  # fmt: skip
+
+
+def add_arena_command(command: Any, add_flag: Any) -> None:
+    """Add the command; `add_flag(parser, spec, kind, note)` adds a flag for a config's field."""
+    arena = command(
+        "arena",
+        _arena,
+        "Compare who forgets what, on a stream of tasks.",
+        json_help="print one JSON document at the end",
+    )
+    arena.add_argument(
+        "what", nargs="?", choices=("report", "tune"), help="report RUN: what a run found; tune: choose settings."
+    )
+    arena.add_argument(
+        "run", metavar="RUN", nargs="?", help="report: a run's name, a part of it, or last (the default)."
+    )
+    hints = get_type_hints(ArenaConfig)
+    for spec in fields(ArenaConfig):
+        add_flag(arena, spec, hints[spec.name], "")
+    arena.add_argument("--resume", metavar="RUN", help="Go on with a run that was stopped or killed.")
+    arena.add_argument("--detach", action="store_true", help="Return at once; the run goes on by itself.")
+    arena.add_argument("--format", help="report: also write files, as csv, parquet, json or html.")
+    arena.add_argument("--to", help="report: the folder for them; by default export/ in the run's folder.")
+    arena.add_argument("--readme", action="store_true", help="report: also put the table into README.md.")
+
+
+def _arena(arguments: argparse.Namespace) -> int:
+    from lab import jobs
+    from lab.cli import options_of
+
+    store = RunStore()
+    if arguments.what == "report":
+        return _report(store, jobs.refresh(store, store.get(arguments.run or "last", ARENA)), arguments)
+    given = options_of(arguments, (ArenaConfig,))
+    if arguments.what == "tune":
+        return _tune(given)
+    went_on = arguments.resume and jobs.resume(store, store.get(arguments.resume, ARENA))
+    return _accompany(store, went_on or jobs.launch(build_arena(given), store), arguments)
+
+
+def _accompany(store: RunStore, run: Run, arguments: argparse.Namespace) -> int:
+    """Print what a run does until it ends; its exit code says how."""
+    from lab import jobs
+
+    if arguments.detach:
+        print(json.dumps({"run": run.id}) if arguments.json else run.id)
+        return 0
+    print(f"run {run.id}", file=sys.stderr if arguments.json else sys.stdout, flush=True)
+    log, told = ArenaLog(run), set[tuple[Any, ...]]()
+    while True:
+        try:
+            run = jobs.refresh(store, run)
+            if log.read():
+                for row in log.table("costs").to_dict("records"):
+                    who = (row["contestant"], row["seed"], row["task_order"], row["task"])
+                    if who not in told:
+                        order = "" if row["task_order"] == "forward" else ", reverse"
+                        line = f"{who[0]}, seed {who[1]}{order}: task {who[3]} after {row['seconds']:.0f} s"
+                        print(line, file=sys.stderr if arguments.json else sys.stdout, flush=True)
+                    told.add(who)
+            elif not run.live:
+                break
+            time.sleep(POLL_S)
+        except KeyboardInterrupt:
+            jobs.stop(store, run)
+            print("stopping: what is whole is kept …", file=sys.stderr, flush=True)
+    if run.status in ("finished", "stopped"):
+        return _report(store, run, arguments)
+    message = str(run.record.get("message"))
+    if run.record.get("traceback"):
+        print(run.record["traceback"], file=sys.stderr)
+    if arguments.json:
+        print(json.dumps({"run": run.id, "status": run.status, "error": message}))
+    print(f"error: {message}", file=sys.stderr)
+    return 2 if run.status == "failed" else 1
+
+
+def _report(store: RunStore, run: Run, arguments: argparse.Namespace) -> int:
+    from lab.jobs.report import export_arena, readme_table, report
+
+    config, log = run.arena(), ArenaLog(run)
+    log.read()
+    found = report(config, log)
+    paths = []
+    if arguments.format:
+        paths = export_arena(run, Path(arguments.to) if arguments.to else run.folder / "export", arguments.format)
+    if arguments.json:
+        print(json.dumps({
+            "run": run.id, "status": run.status, "command": arena_line(config), "verdicts": found.verdicts, "notices": log.notices,
+            "means": json.loads(found.means.to_json(orient="records")), "seeds": json.loads(found.seeds.to_json(orient="records")),
+            "files": [str(path) for path in paths],
+        }))  # fmt: skip
+    else:
+        print(f"{run.id}: {run.status}\n{arena_line(config)}")
+        if len(found.means):
+            print(found.means[list(COLUMNS)].to_string(index=False, float_format=lambda value: f"{value:,.0f}"))
+        for sentence in [*found.verdicts, *log.notices] or ["Nothing is whole yet."]:
+            print(sentence)
+        if found.verdicts:
+            print(found.proves)
+        print("\n".join(map(str, paths)), end="\n" if paths else "")
+    if arguments.readme:
+        from lab.jobs import bench
+
+        rows = readme_table(found.means, README_COLUMNS)
+        bench.write_readme({"bench": f"arena {Path(config.stream).stem}", "rows": rows})
+    return 0
+
+
+def _tune(given: dict[str, Any]) -> int:
+    from lab import jobs
+
+    parts = [part for part in str(given.pop("contestants", "")).split(",") if part]
+    for trial in jobs.tune(build_arena({"seeds": 2, **given}), parts):
+        accuracy = ", ".join(f"{value:.3f}" for value in trial.accuracy)
+        print(f"{trial.what} {trial.values}: {trial.mean:.3f} ({accuracy})", flush=True)
+    return 0

@@ -1,0 +1,48 @@
+"""How an option is declared: its default, its limits, its help text, and the error that a wrong value raises."""
+
+from __future__ import annotations
+
+from dataclasses import field, fields
+from typing import Any, get_type_hints
+
+
+class ConfigError(ValueError):
+    """A user's mistake, as one sentence of rule, value and remedy. `field` is the option it is about, or ""."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    advanced: bool = True,
+) -> Any:
+    """Declare one option; `advanced` ones sit behind a fold in the form."""
+    limits = {"minimum": minimum, "maximum": maximum, "choices": choices}
+    return field(default=default, metadata={"help": help, "advanced": advanced, **limits})
+
+
+def check_limits(config: Any) -> None:
+    """Hold every field of `config` to the type, limits and choices it declares."""
+    hints = get_type_hints(type(config))
+    for spec in fields(config):
+        value, meta, name = getattr(config, spec.name), spec.metadata, spec.name
+        if "help" not in meta:
+            continue
+        kind = hints[name]
+        if kind is int and (not isinstance(value, int) or isinstance(value, bool)):
+            raise ConfigError(f"{name} must be a whole number; got {value!r}. Try {spec.default}.", name)
+        if kind is float and (not isinstance(value, int | float) or isinstance(value, bool) or value != value):
+            raise ConfigError(f"{name} must be a number; got {value!r}. Try {spec.default}.", name)
+        if meta["choices"] and value not in meta["choices"]:
+            raise ConfigError(f"{name} must be one of {', '.join(meta['choices'])}; got {value!r}.", name)
+        low, high = meta["minimum"], meta["maximum"]
+        if (low is not None and value < low) or (high is not None and value > high):
+            rule = f"at least {low}" if high is None else f"from {low} to {high}"
+            raise ConfigError(f"{name} must be {rule}; got {value}. Try {spec.default}.", name)

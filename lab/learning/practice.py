@@ -1,0 +1,150 @@
+"""Practice: a brain learns lessons by heart, and a strategy keeps what it knew.
+
+loss = answers' cross-entropy + the strategy's penalty, in nats per token.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lab.data.curriculum.batches import pad, weigh
+from lab.data.tokenizer import END
+from lab.learning.machine import Machine
+from lab.learning.optimiser import MultiRateOptimiser
+from lab.models import Brain
+
+if TYPE_CHECKING:
+    from lab.learning.strategies.contract import Lesson, Strategy
+
+LEARNT = 0.02  # nats per answer token below which a lesson is known by heart
+PATIENCE = 30  # steps between looks at whether all is learnt
+CLIP = 1.0
+WARM_UP = 10  # steps
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step: the loss on the lessons and what the strategies added, in nats per token; `tokens` are all that were learnt
+    or rehearsed so far."""
+
+    step: int
+    of: int  # as many steps as it will be, as far as is known
+    tokens: int
+    loss: float
+    penalty: float
+
+
+def copy_brain(brain: Brain) -> Brain:
+    """A brain of its own with the same weights."""
+    twin = copy.deepcopy(brain)
+    for parameter in twin.parameters():
+        parameter.requires_grad_(True)
+    return twin
+
+
+def answers_of(batch: Tensor) -> Tensor:
+    """batch (B, T) of lessons → which of the targets (B, T - 1) are an answer's."""
+    return weigh(batch) == 1
+
+
+def answer_loss(brain: Brain, lessons: Sequence[Lesson], machine: Machine) -> Tensor:
+    """Mean cross-entropy of the answers' tokens, nats."""
+    batch = pad(lessons)
+    with machine.autocast():
+        logits, _ = brain(batch[:, :-1])
+    told = answers_of(batch)
+    return F.cross_entropy(logits.float()[told], batch[:, 1:][told])
+
+
+def practise(
+    brain: Brain,
+    lessons: Sequence[Lesson],
+    strategies: Sequence[Strategy],
+    *,
+    steps: int,
+    batch_size: int,
+    lr: float,
+    seed: int = 0,
+    old_loss: Callable[[], Tensor] | None = None,
+    whole: float = 0.0,
+    rates: bool = False,
+    early: bool = False,
+    spent: Callable[[int, int], float] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Progress]:
+    """Change `brain` by `steps` steps on `lessons`; the first strategy chooses the weights, all add their penalties.
+
+    `whole` is the weight of a lesson's question beside its answer. With `rates` every band keeps its own period; with
+    `early` it ends once all is known by heart. `spent` gives the share of the task that is over after so many steps and
+    tokens, where that is not the share of `steps`. Without lessons only the penalties move the brain. The strategies are not
+    finished here, so that a caller may look at them.
+    """
+    draws = torch.Generator().manual_seed(seed)
+    weights, *_ = [strategy.begin(brain, old_loss) for strategy in strategies]
+    machine = strategies[0].machine
+    if not weights:
+        return
+    optimiser = _Optimiser(brain, weights, rates)
+    queue: list[int] = []
+    recent, tokens = 1.0, 0
+    for step in itertools.count(1):
+        share = spent(step - 1, tokens) if spent else (step - 1) / steps
+        if share >= 1 or stop():
+            return
+        if not queue and lessons:
+            queue = torch.randperm(len(lessons), generator=draws).tolist()
+        chosen, queue = queue[:batch_size], queue[batch_size:]
+        loss, batch, logits = _loss(brain, [lessons[i] for i in chosen], machine, whole)
+        penalty = torch.stack([strategy.penalty(batch, logits) for strategy in strategies]).sum()
+        optimiser.clear()
+        (loss + penalty).backward()
+        optimiser.step(step, lr * min(1.0, step / WARM_UP, 1.5 * (1 - share)))
+        tokens += int((batch[:, 1:] != END).sum()) + len(batch) + sum(strategy.rehearsed() for strategy in strategies)
+        recent += (float(loss.detach()) - recent) * min(1.0, 2 * batch_size / max(1, len(lessons)))
+        of = max(step, round((step - 1) / share)) if spent and share else steps
+        yield Progress(step, of, tokens, float(loss.detach()), float(penalty.detach()))
+        if early and lessons and step % PATIENCE == 0 and recent < LEARNT:
+            return
+
+
+def _loss(brain: Brain, lessons: Sequence[Lesson], machine: Machine, whole: float) -> tuple[Tensor, Tensor, Tensor]:
+    if not lessons:
+        return torch.zeros(()), torch.empty(0, 1, dtype=torch.int64), torch.empty(0)
+    batch = pad(lessons)
+    with machine.autocast():
+        logits, _ = brain(batch[:, :-1])
+    weights = weigh(batch)
+    weights = weights.where(weights == 1, weights.new_tensor(whole) * (weights > 0))
+    losses = F.cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten(), reduction="none")
+    return (losses * weights.flatten()).sum() / weights.sum(), batch, logits
+
+
+class _Optimiser:
+    """AdamW over some weights, or over all with each band's own period."""
+
+    def __init__(self, brain: Brain, weights: list[nn.Parameter], rates: bool) -> None:
+        self._weights = weights
+        plain = not rates or len(weights) != len(list(brain.parameters()))
+        self._adam = torch.optim.AdamW(weights, lr=0.0, betas=(0.9, 0.95), weight_decay=0.0) if plain else None
+        self._bands = None if plain else MultiRateOptimiser(brain, weight_decay=0.0, clip=CLIP, slow_lr_power=0.0)
+
+    def clear(self) -> None:
+        if self._adam:
+            self._adam.zero_grad(set_to_none=True)
+
+    def step(self, step: int, lr: float) -> None:
+        if self._bands:
+            self._bands.step(step, lr)
+        if self._adam:
+            torch.nn.utils.clip_grad_norm_(self._weights, CLIP)
+            for group in self._adam.param_groups:
+                group["lr"] = lr
+            self._adam.step()

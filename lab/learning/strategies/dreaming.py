@@ -1,0 +1,64 @@
+"""Dreams: before a task the brain samples from itself what it knows, and holds to it while it learns (see dreams.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lab.data.tokenizer import START
+from lab.learning.dreams import Anchor, Dream, dream, pad_dreams
+from lab.learning.machine import Machine
+from lab.learning.practice import copy_brain
+from lab.learning.strategies.contract import Strategy
+from lab.models import Brain
+
+
+class Held(Strategy):
+    """Holds a brain to an anchor that is given; the anchor may be made by another brain."""
+
+    def __init__(
+        self, machine: Machine, seed: int = 0, *, anchor: Anchor | None = None, weight: float = 10.0, rows: int = 24
+    ) -> None:
+        super().__init__(machine, seed)
+        self.anchor, self.weight, self.rows = anchor, weight, rows
+        self._rehearsed = 0
+
+    def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
+        self._brain, self._random = brain, self.draws("anchor")
+        return list(brain.parameters())
+
+    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+        if not self.anchor or not self.weight:
+            return torch.zeros(())
+        chosen = self.anchor.draw(self.rows, self._random)
+        dreamt, mask = pad_dreams([self.anchor.dreams[i] for i in chosen])
+        with self.machine.autocast():
+            said = self._brain(dreamt[:, :-1])[0]
+        self._rehearsed = int(mask.sum())
+        return self.weight * self.anchor.divergence(said, mask, chosen)
+
+    def rehearsed(self) -> int:
+        return self._rehearsed
+
+
+class Dreams(Held):
+    """Makes its own anchor before every task but the first; nothing outlasts the task."""
+
+    def __init__(
+        self, machine: Machine, seed: int = 0, *, count: int = 512, weight: float = 10.0, rows: int = 24
+    ) -> None:
+        super().__init__(machine, seed, weight=weight, rows=rows)
+        self.count = count
+        self.dreamt: Sequence[Dream] = ()
+
+    def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
+        self.anchor, self.dreamt = None, ()
+        if self.tasks:
+            before = copy_brain(brain).eval()
+            batches = dream(before, self.count * self.tasks, self.draws("dreams"), openings=((START, 1.0, 96),))
+            self.dreamt = [one for batch in batches for one in batch]
+            self.anchor = Anchor(before, self.dreamt, self.machine.autocast) if self.dreamt else None
+        self.passing = self.anchor.targets if self.anchor else []
+        return super().begin(brain, old_loss)

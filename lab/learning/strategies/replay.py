@@ -1,0 +1,127 @@
+"""Experience replay: a reservoir of past lessons within a budget of bytes, a batch of them learnt at every step.
+
+With `distil` it is DER++ (Buzzega et al. 2020): what the brain said to a lesson when it was stored is stored as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lab.data.curriculum.batches import pad
+from lab.learning.machine import Machine
+from lab.learning.practice import answer_loss, answers_of
+from lab.learning.strategies.contract import Lesson, Strategy
+from lab.models import Brain
+
+
+class Replay(Strategy):
+    """`held` has the tokens of all lessons end to end (int16), how long each is, and how many were ever seen."""
+
+    def __init__(
+        self, machine: Machine, seed: int = 0, *, budget: int = 8192, rows: int = 16, weight: float = 1.0
+    ) -> None:
+        super().__init__(machine, seed)
+        self.budget, self.rows, self.weight = budget, rows, weight
+        self._rehearsed = 0
+
+    def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
+        self._brain, self._random = brain, self.draws("replay")
+        return list(brain.parameters())
+
+    def lessons(self) -> list[list[int]]:
+        """Give the stored lessons."""
+        if "tokens" not in self.held:
+            return []
+        return [part.tolist() for part in self.held["tokens"].split(self.held["lengths"].tolist())]
+
+    def _choose(self) -> list[int]:
+        count = len(self.held["lengths"]) if "lengths" in self.held else 0
+        chosen = torch.randint(count, (min(self.rows, count),), generator=self._random).tolist() if count else []
+        self._rehearsed = int(self.held["lengths"][chosen].sum()) if chosen else 0
+        return chosen
+
+    def rehearsed(self) -> int:
+        return self._rehearsed
+
+    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+        chosen = self._choose()
+        if not chosen:
+            return torch.zeros(())
+        kept = self.lessons()
+        return self.weight * answer_loss(self._brain, [kept[i] for i in chosen], self.machine)
+
+    def price(self, lesson: Lesson) -> int:
+        """Bytes that one stored lesson costs."""
+        return 2 * len(lesson) + 2
+
+    def finish(self, lessons: Sequence[Lesson]) -> None:
+        draws, kept = self.draws("reservoir"), self.lessons()
+        seen = int(self.held["seen"]) if "seen" in self.held else 0
+        for lesson in lessons:  # every lesson ever seen is equally likely to be kept
+            seen += 1
+            room = self.budget - 8 - sum(map(self.price, kept))
+            if self.price(lesson) <= room:
+                kept.append(list(lesson))
+                continue
+            place = int(torch.randint(seen, (1,), generator=draws))
+            if place < len(kept):
+                kept[place] = list(lesson)
+                while sum(map(self.price, kept)) > self.budget - 8:
+                    kept.pop(int(torch.randint(len(kept), (1,), generator=draws)))
+        self.held = {
+            "tokens": torch.tensor([token for lesson in kept for token in lesson], dtype=torch.int16),
+            "lengths": torch.tensor([len(lesson) for lesson in kept], dtype=torch.int16),
+            "seen": torch.tensor(seen),
+        }
+        super().finish(lessons)
+
+
+class DER(Replay):
+    """DER++: stored lessons are learnt, and the logits (fp16) that the brain gave to their answers are matched."""
+
+    def __init__(self, machine: Machine, seed: int = 0, *, match: float = 0.3, **options: float) -> None:
+        super().__init__(machine, seed, **options)  # type: ignore[arg-type]
+        self.match = match
+
+    def price(self, lesson: Lesson) -> int:
+        answer = int(answers_of(pad([lesson])).sum())
+        return super().price(lesson) + answer * self._vocabulary * 2
+
+    def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
+        with torch.no_grad():
+            self._vocabulary = int(brain(torch.zeros(1, 1, dtype=torch.int64))[0].shape[-1])
+        return super().begin(brain, old_loss)
+
+    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+        chosen = self._choose()
+        if not chosen:
+            return torch.zeros(())
+        kept = self.lessons()
+        old = pad([kept[i] for i in chosen])
+        with self.machine.autocast():
+            said = self._brain(old[:, :-1])[0].float()
+        told = answers_of(old)
+        sizes = [int(answers_of(pad([lesson])).sum()) for lesson in kept]
+        stored = self.held["logits"].split(sizes)
+        target = torch.cat([stored[i] for i in chosen]).float()
+        learnt = F.cross_entropy(said[told], old[:, 1:][told])
+        return self.weight * learnt + self.match * F.mse_loss(said[told], target)
+
+    @torch.no_grad()
+    def finish(self, lessons: Sequence[Lesson]) -> None:
+        before = {tuple(lesson): i for i, lesson in enumerate(self.lessons())}
+        sizes = [int(answers_of(pad([lesson])).sum()) for lesson in self.lessons()]
+        stored = self.held["logits"].split(sizes) if "logits" in self.held else ()
+        super().finish(lessons)
+        parts = []
+        for lesson in self.lessons():
+            if tuple(lesson) in before:
+                parts.append(stored[before[tuple(lesson)]])
+            else:
+                batch = pad([lesson])
+                parts.append(self._brain(batch[:, :-1])[0][answers_of(batch)].to(torch.float16))
+        self.held["logits"] = torch.cat(parts) if parts else torch.empty(0, self._vocabulary, dtype=torch.float16)

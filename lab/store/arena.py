@@ -1,0 +1,134 @@
+"""What an arena run has found so far, as tables: a log for every contestant, seed and order, read on where it stopped.
+
+A log that was gone on with after a kill says so with "begun" and the number of tasks that were whole by then; what it had
+said of later tasks is said again and does not count. `connect()` has the same tables, under these names, with the run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lab.store.log import read_log
+from lab.store.runs import Run
+
+TASKS = ["position", "task", "task_order"]
+CELL = ["contestant", "seed", "task_order"]
+KINDS = {  # table: the kind of record it is made of, and its columns after those of the cell
+    "scores": ("scored", ["after_task", "on_task", "recall", "loss_nats", "n"]),
+    "side_scores": ("scored", ["after_task", "on_task", "split", "recall", "loss_nats", "n"]),
+    "answers": ("answered", ["after_task", "on_task", "prompt", "expected", "given", "correct"]),
+    "probes": ("probed", ["at", "on_task", "recall"]),
+    "costs": ("taskended", ["task", "seconds", "steps", "tokens", "stored_bytes", "peak_bytes", "coverage"]),
+}
+SCORED = "test"  # the split that counts; all others stand in side_scores
+TABLES = {
+    "tasks": "run VARCHAR, stream VARCHAR, position BIGINT, task VARCHAR, task_order VARCHAR",
+    "scores": "run VARCHAR, contestant VARCHAR, seed BIGINT, task_order VARCHAR, after_task BIGINT, on_task BIGINT,"
+    " recall DOUBLE, loss_nats DOUBLE, n BIGINT",
+    "side_scores": "run VARCHAR, contestant VARCHAR, seed BIGINT, task_order VARCHAR, after_task BIGINT, on_task BIGINT,"
+    " split VARCHAR, recall DOUBLE, loss_nats DOUBLE, n BIGINT",
+    "answers": "run VARCHAR, contestant VARCHAR, seed BIGINT, task_order VARCHAR, after_task BIGINT, on_task BIGINT,"
+    " prompt VARCHAR, expected VARCHAR, given VARCHAR, correct BOOLEAN",
+    "probes": "run VARCHAR, contestant VARCHAR, seed BIGINT, task_order VARCHAR, at DOUBLE, on_task BIGINT, recall DOUBLE",
+    "costs": "run VARCHAR, contestant VARCHAR, seed BIGINT, task_order VARCHAR, task BIGINT, seconds DOUBLE, steps BIGINT,"
+    " tokens BIGINT, stored_bytes BIGINT, peak_bytes BIGINT, coverage DOUBLE",
+}
+_TASK = {"practised": "task", "probed": "at", "scored": "after_task", "answered": "after_task", "taskended": "task"}
+
+
+def cell_logs(folder: Path) -> list[Path]:
+    """The logs of a run's contestants."""
+    return sorted(folder.glob("cells/*/events.jsonl"))
+
+
+class ArenaLog:
+    """One arena run; `read` takes in what is new."""
+
+    def __init__(self, run: Run) -> None:
+        self.folder, self.events = run.folder, run.events
+        self.contested: dict[str, Any] = {}
+        self.notices: list[str] = []
+        self._offsets: dict[Path, int] = {}
+        self._cells: dict[Path, list[dict[str, Any]]] = {}
+
+    def read(self) -> bool:
+        """Take in what is new; says whether there was anything."""
+        fresh, self._offsets[self.events] = read_log(self.events, self._offsets.get(self.events, 0))
+        for record in fresh:
+            if record["kind"] == "contested":
+                self.contested = record
+            elif record["kind"] == "notice":
+                self.notices.append(str(record["text"]))
+        news = bool(fresh)
+        for path in cell_logs(self.folder):
+            more, self._offsets[path] = read_log(path, self._offsets.get(path, 0))
+            news = news or bool(more)
+            known = self._cells.setdefault(path, [])
+            for record in more:
+                if record["kind"] == "begun":
+                    known[:] = [one for one in known if one[_TASK[one["kind"]]] <= record["done"]]
+                else:
+                    known.append(record)
+        return news
+
+    @property
+    def stamp(self) -> str:
+        """What changes whenever there is more to see."""
+        return str(sum(self._offsets.values()))
+
+    def table(self, name: str) -> pd.DataFrame:
+        """The table of this name, without the run's column."""
+        if name == "tasks":
+            rows = [
+                (i, task, order)
+                for order, tasks in self.contested.get("tasks", {}).items()
+                for i, task in enumerate(tasks, 1)
+            ]
+            return pd.DataFrame(rows, columns=TASKS)
+        kind, columns = KINDS[name]
+        wanted = [*CELL, *columns]
+        rows_of = [
+            [record["order"] if column == "task_order" else record[column] for column in wanted]
+            for known in self._cells.values()
+            for record in known
+            if record["kind"] == kind and (kind != "scored" or (record["split"] == SCORED) == (name == "scores"))
+        ]
+        return pd.DataFrame(rows_of, columns=wanted)
+
+    def progress(self) -> pd.DataFrame:
+        """How far every contestant is: the columns of a cell, share (of its tasks), task, loss, seconds."""
+        tasks = max((len(found) for found in self.contested.get("tasks", {}).values()), default=1)
+        rows = []
+        for known in self._cells.values():
+            last = next((r for r in reversed(known) if r["kind"] in ("practised", "taskended")), None)
+            if not known:
+                continue
+            who = known[-1]
+            share, loss, task = 0.0, float("nan"), 1
+            if last:
+                task = int(last["task"])
+                share = (task if last["kind"] == "taskended" else task - 1 + last["step"] / last["of"]) / tasks
+                loss = float(last.get("loss", "nan"))
+            seconds = float(last["seconds"]) if last else 0.0
+            rows.append((who["contestant"], who["seed"], who["order"], share, task, loss, seconds))
+        return pd.DataFrame(rows, columns=[*CELL, "share", "task", "loss", "seconds"])
+
+
+def arena_rows(runs: list[Run]) -> dict[str, pd.DataFrame]:
+    """The rows of each table over all arena runs."""
+    found: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES}
+    for run in runs:
+        log = ArenaLog(run)
+        log.read()
+        for table, columns in TABLES.items():
+            frame = log.table(table)
+            extra = {"run": run.id, "stream": run.record.get("config", {}).get("stream")}
+            names = [column.split()[0] for column in columns.split(", ")]
+            found[table].append(frame.assign(**extra)[names])
+    empty = {
+        table: pd.DataFrame(columns=[c.split()[0] for c in columns.split(", ")]) for table, columns in TABLES.items()
+    }
+    return {table: pd.concat(frames).astype(object) if frames else empty[table] for table, frames in found.items()}

@@ -1,0 +1,373 @@
+"""The Arena tab: let brains learn one thing after another, and see live who still knows the first."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from dataclasses import fields
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import gradio as gr
+import pandas as pd
+
+from lab import jobs
+from lab.config import ArenaConfig, ConfigError, arena_line, build_arena
+from lab.jobs.report import FORMATS, Report, control_of, export_arena, report
+from lab.store import ARENA, ArenaLog, Run, RunStore
+from lab.ui.chart import live_chart
+from lab.ui.form import Field, error_updates, given_values, make_field
+from lab.ui.train import keep_upload, say
+from lab.ui.words import STATUS_MARKS, duration, sentence, tile
+from lab.views import arena as views
+
+POLL_S = 1.0
+SUGGESTED = [
+    "qor", "baseline", "qor+naive", "baseline+dreams", "baseline+replay", "joint", "baseline+ewc", "baseline+lwf", "baseline+der",
+    "baseline+lora", "baseline+l2", "baseline+sparse", "baseline+slots", "baseline+bands", "baseline+frozen", "qor+replay",
+    "qor+bands", "qor/no-gate", "qor/one-period", "qor/no-dreams",
+]  # fmt: skip
+SIZES: dict[str, dict[str, Any]] = {  # what the buttons set
+    "Quick: two brains, a minute": {"contestants": "qor,baseline", "seeds": 1, "facts": 24, "steps": 130},
+    "Standard: four, five minutes": {"contestants": "qor,baseline,baseline+dreams,joint", "seeds": 3, "facts": 30, "steps": 130},
+}  # fmt: skip
+NOTHING = "Nobody has competed yet. Press Start: two brains learn animals, then arithmetic, and the page shows what they forget."
+MOST_ROWS = 60
+TILES = {
+    "ACC": ("knows at the end", "Mean recall of all tasks after the last one."),
+    "kept of the first task": ("kept of the first task", "Recall of the first task at the end, as a share of what it was once learnt."),
+    "learning accuracy": ("learnt", "Mean recall of each task just after it was learnt."),
+}  # fmt: skip
+
+
+def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
+    """Add the tab's contents; a page that loads looks at the newest run."""
+    hints = get_type_hints(ArenaConfig)
+    specs = {spec.name: spec for spec in fields(ArenaConfig)}
+    logs: dict[str, ArenaLog] = {}
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=2, min_width=320):
+            gr.Markdown("Brains learn one task after another. Who still knows the first when the last is learnt?")
+            with gr.Row():
+                sizes = {name: gr.Button(name, size="sm") for name in SIZES}
+            form = [_field(spec, hints[name]) for name, spec in specs.items() if not spec.metadata["advanced"]]
+            upload = gr.File(
+                label="or your own: a .csv or .json of labels, or several .jsonl tasks", file_count="multiple",
+                file_types=[".csv", ".json", ".jsonl"], height=120, elem_id="arena-upload",
+            )  # fmt: skip
+            with gr.Accordion("Every setting", open=False):
+                form += [_field(spec, hints[name]) for name, spec in specs.items() if spec.metadata["advanced"]]
+            message = gr.HTML(elem_id="arena-message")
+            size = gr.HTML(elem_id="arena-size")
+            command = gr.Code(
+                label="Same as", language="shell", interactive=False, elem_id="arena-command", lines=1, wrap_lines=True
+            )
+            start = gr.Button("Start", variant="primary", elem_id="arena-start")
+        with gr.Column(scale=3, min_width=320):
+            watched = gr.Dropdown(label="Comparison", choices=[], elem_id="arena-run", allow_custom_value=False)
+            card = gr.HTML(sentence(NOTHING), elem_id="arena-card")
+            with gr.Row():
+                stop = gr.Button("Pause", interactive=False, elem_id="arena-stop")
+                resume = gr.Button("Resume", interactive=False, elem_id="arena-resume")
+            verdict = gr.HTML(elem_id="arena-verdict")
+            with gr.Row():
+                with gr.Column(min_width=300):
+                    first = live_chart({}, "arena-first")
+                with gr.Column(min_width=300):
+                    second = live_chart({}, "arena-second")
+            with gr.Row():
+                task = gr.Dropdown(label="Task in the right chart and the answers", choices=[], elem_id="arena-task")
+                seed = gr.Dropdown(label="Seed of the answers", choices=[], elem_id="arena-seed")
+            answers = gr.HTML(elem_id="arena-answers")
+    with gr.Accordion("Everything that was measured", open=False):
+        means = gr.Dataframe(
+            interactive=False,
+            wrap=True,
+            elem_id="arena-means",
+            label="Means over seeds, with 95% intervals",
+            show_label=True,
+        )
+        charts: list[gr.HTML] = []
+        for row in (("anytime", "tradeoff"), ("cost", "coverage"), ("map-1", "map-2")):
+            with gr.Row():
+                for name in row:
+                    with gr.Column(min_width=300):
+                        charts.append(live_chart({}, f"arena-{name}"))
+        with gr.Row():
+            left = gr.Dropdown(label="Left map", choices=[], elem_id="arena-left")
+            right = gr.Dropdown(label="Right map", choices=[], elem_id="arena-right")
+    with gr.Row():
+        exports = {
+            kind: gr.Button(f"Export as {kind.upper() if kind != 'parquet' else 'Parquet'}", elem_id=f"arena-{kind}")
+            for kind in FORMATS
+        }
+    file = gr.File(label="What was measured", visible=False, elem_id="arena-file")
+    note = gr.HTML(elem_id="arena-note")
+    bad_field, seen = gr.State(None), gr.State("")
+    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+    components = [field.component for field in form]
+
+    def read(values: tuple[Any, ...]) -> ArenaConfig:
+        given = given_values(form, values)
+        chosen = given["contestants"]
+        return build_arena({**given, "contestants": ",".join(chosen) if isinstance(chosen, list) else chosen})
+
+    def check(before: str | None, *values: Any) -> list[Any]:
+        """Describe the comparison below the form, or say what is wrong with it next to the field."""
+        try:
+            config = read(values)
+            about = jobs.check_arena(config)
+        except ConfigError as error:
+            updates, bad = error_updates(form, error, None, before)
+            return [sentence(str(error), "error"), "", gr.skip(), gr.update(interactive=False), bad, *updates]
+        updates, bad = error_updates(form, None, None, before)
+        names = " → ".join(next(iter(about["tasks"].values())))
+        weights = f"{min(about['parameters'].values()):,} to {max(about['parameters'].values()):,} weights each, none learnt before"
+        told = f"{names} · {', '.join(map(str, about['lessons']))} lessons · {about['cells']} ways through · {weights}"
+        return [
+            "",
+            f'<div class="lab-size">{escape(told)}</div>',
+            arena_line(config),
+            gr.update(interactive=True),
+            bad,
+            *updates,
+        ]
+
+    outputs = [message, size, command, start, bad_field, *components]
+    changes = [component.change for component in components]
+    gr.on(changes, check, [bad_field, *components], outputs, queue=False, trigger_mode="always_last", **quiet)
+
+    for name, button in sizes.items():
+        values = [_shown(SIZES[name].get(field.name, specs[field.name].default), field.name) for field in form]
+        button.click(lambda values=values: values, None, components, **quiet)
+
+    def take_upload(paths: list[str] | None) -> Any:
+        if not paths:
+            return gr.skip()
+        try:
+            return str(_keep(store, [Path(path) for path in paths]))
+        except (OSError, ConfigError) as error:
+            gr.Warning(say(error, store))
+            return gr.skip()
+
+    upload.upload(take_upload, upload, next(field.component for field in form if field.name == "stream"), **quiet)
+
+    def launch(*values: Any) -> list[Any]:
+        try:
+            run = jobs.launch(read(values), store)
+        except (ConfigError, OSError) as error:
+            return [sentence(say(error, store), "error"), gr.skip(), ""]
+        return ["", gr.update(choices=_choices(store), value=run.id), ""]
+
+    start.click(launch, components, [message, watched, seen], api_visibility="private", show_progress="minimal")
+
+    def act(what: Any, name: str | None) -> Any:
+        try:
+            what(store, store.get(name or "", ARENA))
+        except (ConfigError, OSError) as error:
+            gr.Warning(say(error, store))
+        return ""
+
+    stop.click(lambda name: act(jobs.stop, name), watched, seen, **quiet)
+    resume.click(lambda name: act(jobs.resume, name), watched, seen, **quiet)
+
+    shown = [card, stop, resume, verdict, first, second, task, seed, answers, means, *charts, left, right, seen]
+
+    def watch(
+        name: str | None, on: str | None, chosen: int | None, west: str | None, east: str | None, before: str
+    ) -> list[Any]:
+        """Show the watched run; nothing moves where nothing is new."""
+        if not name:
+            return [gr.skip()] * len(shown)
+        try:
+            run = jobs.refresh(store, store.get(name, ARENA))
+            config = run.arena()
+        except ConfigError as error:
+            return [sentence(str(error), "error"), *[gr.skip()] * (len(shown) - 1)]
+        log = logs.setdefault(name, ArenaLog(run))
+        log.read()
+        stamp = f"{name} {log.stamp} {run.status} {run.stopping} {on} {chosen} {west} {east}"
+        if stamp == before:
+            return [gr.skip()] * len(shown)
+        told = report(config, log)
+        order = config.orders()[0]
+        scores, probes, tasks, said = (
+            _of(log.table(table), order) for table in ("scores", "probes", "tasks", "answers")
+        )
+        names = tasks["task"].tolist()
+        on = on if on in names else (names[1] if len(names) > 1 else None)
+        seeds = sorted({int(one) for one in said["seed"]})
+        chosen = chosen if chosen in seeds else (seeds[0] if seeds else None)
+        west = west if west in config.names() else config.names()[0]
+        east = east if east in config.names() else config.names()[min(1, len(config.names()) - 1)]
+        whole = told.seeds[told.seeds["task_order"] == order] if len(told.seeds) else told.seeds
+        place = names.index(on) + 1 if on else 1
+        return [
+            _card(run, config, log, told), gr.update(interactive=run.live and not run.stopping),
+            gr.update(interactive=run.status in ("stopped", "failed", "crashed")), _verdict(told, config, run),
+            views.retention(scores, probes, tasks, config.names(), 1), views.retention(scores, probes, tasks, config.names(), place),
+            gr.update(choices=names, value=on), gr.update(choices=seeds, value=chosen),
+            _answers(said, config, place, chosen), told.means, views.anytime(scores, tasks, config.names()),
+            views.tradeoff(whole, config.names()), views.cost(whole, config.names()), views.coverage(whole, config.names()),
+            views.heatmap(scores, tasks, west), views.heatmap(scores, tasks, east),
+            gr.update(choices=config.names(), value=west), gr.update(choices=config.names(), value=east), stamp,
+        ]  # fmt: skip
+
+    inputs = [watched, task, seed, left, right, seen]
+    gr.Timer(POLL_S).tick(watch, inputs, shown, trigger_mode="once", concurrency_limit=8, **quiet)
+    gr.on([watched.change, task.input, seed.input, left.input, right.input], watch, inputs, shown, **quiet)
+
+    def export(name: str | None, kind: str) -> list[Any]:
+        if not name:
+            return [gr.skip(), sentence("Choose a comparison to export.", "warning")]
+        try:
+            run = store.get(name, ARENA)
+            paths = export_arena(run, run.folder / "export", kind)
+        except (ConfigError, OSError) as error:
+            return [gr.skip(), sentence(say(error, store), "error")]
+        path = paths[0]
+        if len(paths) > 1:
+            path = run.folder / "export" / f"{run.id}-{kind}.zip"
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+                for one in paths:
+                    packed.write(one, one.name)
+        same = f"Same as: python -m lab arena report {name} --format {kind}"
+        return [gr.update(value=str(path), visible=True), sentence(same)]
+
+    for kind, button in exports.items():
+        button.click(lambda name, kind=kind: export(name, kind), watched, [file, note], **quiet)
+
+    def attach() -> Any:
+        """A page that loads looks at the newest live run, else at the newest."""
+        runs = jobs.refresh_all(store, ARENA)
+        newest = next((run for run in runs if run.live), runs[0] if runs else None)
+        return gr.update(choices=[run.id for run in runs], value=newest.id if newest else None)
+
+    page.load(attach, None, watched, **quiet)
+    page.load(check, [bad_field, *components], outputs, queue=False, **quiet)
+    watched.focus(lambda: gr.update(choices=_choices(store)), None, watched, **quiet)
+
+
+def _field(spec: Any, kind: type) -> Field:
+    """A field of the form; contestants are chosen from a list, to which others may be added."""
+    if spec.name != "contestants":
+        field = make_field(spec, kind)
+        field.component.elem_id = f"arena-{spec.name}"
+        return field
+    component = gr.Dropdown(
+        SUGGESTED, value=spec.default.split(","), multiselect=True, allow_custom_value=True, label="contestants",
+        info=spec.metadata["help"], interactive=True, elem_id="arena-contestants",
+    )  # fmt: skip
+    return Field(spec.name, None, spec.metadata["help"], kind, component)
+
+
+def _shown(value: Any, name: str) -> Any:
+    return str(value).split(",") if name == "contestants" else value
+
+
+def _choices(store: RunStore) -> list[str]:
+    return [run.id for run in jobs.refresh_all(store, ARENA)]
+
+
+def _keep(store: RunStore, paths: list[Path]) -> Path:
+    """Keep what was uploaded: one file of labels, or a folder of tasks."""
+    kept = [keep_upload(store, path) for path in paths]
+    if kept[0].suffix.lower() != ".jsonl":
+        return kept[0]
+    folder = store.home / "uploads" / f"tasks-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder.mkdir()
+    for path in kept:
+        (folder / path.name.partition("-")[2]).write_bytes(path.read_bytes())
+    return folder
+
+
+def _of(table: pd.DataFrame, order: str) -> pd.DataFrame:
+    return table[table["task_order"] == order]
+
+
+def _card(run: Run, config: ArenaConfig, log: ArenaLog, told: Report) -> str:
+    """How a run stands: status, progress with ETA, what each contestant does now."""
+    launched = datetime.fromisoformat(str(run.record["launched_at"])).timestamp()
+    share, left = jobs.time_left(config, log, time.time() - launched)
+    share = 1.0 if run.status == "finished" and not log.notices else share
+    status = "pausing" if run.stopping else {"stopped": "paused"}.get(run.status, run.status)
+    head = f"{STATUS_MARKS.get(run.status, '●')} {status}"
+    if run.live:
+        head += f" · {duration(left)} left" if left is not None else " · getting ready"
+    bar = (
+        f'<div class="lab-bar" role="progressbar" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" '
+        f'aria-valuemax="100" aria-label="progress"><div style="width:{share * 100:.1f}%"></div></div>'
+    )
+    tiles = []
+    names = {order: found for order, found in log.contested.get("tasks", {}).items()}
+    for row in log.progress().to_dict("records") if run.live else []:
+        if row["share"] < 1:
+            tasks = names.get(row["task_order"], [])
+            doing = tasks[row["task"] - 1] if row["task"] <= len(tasks) else ""
+            about = f"Seed {row['seed']} learns {doing}; loss {row['loss']:.2f} nats."
+            tiles.append(tile(f"{row['contestant']}, seed {row['seed']}", f"{row['share']:.0%} · {doing}", about))
+    for name in [] if run.live else config.names():
+        mine = told.seeds[told.seeds["contestant"] == name] if len(told.seeds) else told.seeds
+        if len(mine):
+            tiles.append(
+                tile(
+                    f"{name}: kept of the first task",
+                    f"{mine['kept of the first task'].mean():.0%}",
+                    TILES["kept of the first task"][1],
+                )
+            )
+    notes = "".join(sentence(text, "warning") for text in log.notices[-1:] if not run.live)
+    if run.record.get("message"):
+        notes += sentence(str(run.record["message"]), "error")
+    if run.record.get("traceback"):
+        trace = escape(str(run.record["traceback"]))
+        notes += f'<details class="lab-trace"><summary>What the worker said last</summary><pre>{trace}</pre></details>'
+    title = f'<div class="lab-head"><strong>{escape(run.id)}</strong><span class="lab-{run.status}">{escape(head)}</span></div>'
+    return f'<div class="lab-card">{title}{bar}<div class="lab-tiles">{"".join(tiles)}</div>{notes}</div>'
+
+
+def _verdict(told: Report, config: ArenaConfig, run: Run) -> str:
+    """The verdicts, and what they prove."""
+    if not told.verdicts:
+        words = "The verdict stands here once a contestant and its control are through the stream." if run.live else ""
+        return sentence(words) if words else ""
+    rows = "".join(f"<li>{escape(text)}</li>" for text in told.verdicts)
+    title = f"Verdict, against {control_of(config)}"
+    return (
+        f'<div class="lab-card"><div class="lab-card-title">{escape(title)}</div><ul class="lab-verdicts">{rows}</ul>'
+        f'<p class="lab-proves">{escape(told.proves)}</p></div>'
+    )
+
+
+def _answers(said: pd.DataFrame, config: ArenaConfig, on_task: int, seed: int | None) -> str:
+    """The very facts: what each contestant says now, right or wrong."""
+    rows = said[(said["on_task"] == on_task) & (said["seed"] == seed)] if len(said) else said
+    if rows.empty:
+        return sentence("The answers to every question appear here as soon as somebody was asked.")
+    tables = {}
+    for name in config.names():
+        mine = rows[rows["contestant"] == name]
+        if len(mine):
+            tables[name] = mine[mine["after_task"] == mine["after_task"].max()].set_index("prompt")
+    prompts = next(iter(tables.values()))["expected"]
+    head = "".join(
+        f"<th>{escape(name)}<br><small>after task {int(t['after_task'].iloc[0])}</small></th>"
+        for name, t in tables.items()
+    )
+    body = ""
+    for prompt, expected in list(prompts.items())[:MOST_ROWS]:
+        cells = ""
+        for table in tables.values():
+            if prompt not in table.index:
+                cells += "<td>–</td>"
+                continue
+            row = table.loc[prompt]
+            mark = ("lab-right", "✓") if row["correct"] else ("lab-wrong", "✗")
+            cells += f'<td class="{mark[0]}">{mark[1]} {escape(str(row["given"])[:40]) or "(nothing)"}</td>'
+        body += f"<tr><td>{escape(str(prompt))}</td><td>{escape(str(expected))}</td>{cells}</tr>"
+    return (
+        '<div class="lab-card lab-scroll"><div class="lab-card-title">What do they answer now?</div><table class="lab-answers">'
+        f"<thead><tr><th>question</th><th>right answer</th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
