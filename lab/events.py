@@ -187,12 +187,12 @@ class Practised:
 
 @dataclass(frozen=True)
 class Probed:
-    """Recall of some examples of a task while another is learnt: `at` counts tasks, 1.5 is half way through the second."""
+    """Recall of some examples of a task while another is learnt: `moment` counts tasks, 1.5 is half way through the second."""
 
     contestant: str
     seed: int
     order: str
-    at: float
+    moment: float
     on_task: int
     recall: float
 

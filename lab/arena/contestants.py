@@ -13,7 +13,7 @@ from lab.config import BRAINS, ArenaConfig, BaselineConfig, BrainConfig, ConfigE
 from lab.learning import STRATEGIES, Machine, Strategy
 from lab.models import count_parameters
 
-RATIOS = [i / 20 for i in range(4, 401)]  # of hidden width to width, among which the one that matches best is taken
+FEW, MANY = 1, 5  # hidden widths, as multiples of the width, between which the parameters are matched
 NEED_SLOTS = ("sparse", "slots")
 BUDGETED = ("replay", "der")
 ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {  # of qor: the strategy it does without, or options of its model
@@ -74,17 +74,19 @@ def brain_config(contestant: Contestant, config: ArenaConfig) -> BrainConfig:
     plain = QORConfig(**size)
     if contestant.model == "qor" and contestant.changes.keys() == {"surprise_threshold"}:  # one number less a head
         return replace(plain, **contestant.changes)
-    slots = {"memory_slots": settings()["sparse"]["slots"]} if set(contestant.strategies) & {*NEED_SLOTS} else {}
+    aim = count_parameters("qor", plain)
+    side = min(settings()["sparse"]["slots"], aim // (3 * config.width)) ** 0.5  # at most a third of all weights
+    slots = {"memory_slots": int(side) ** 2} if set(contestant.strategies) & {*NEED_SLOTS} else {}
     options = {**size, **slots, **contestant.changes}
     kind = QORConfig if contestant.model == "qor" else BaselineConfig
     if kind is BaselineConfig:
         options["conv_kernel"] = plain.conv_kernel
-    aim = count_parameters("qor", plain)
     if kind is QORConfig and not slots:
         return kind(**options)
-    return min(
-        (kind(**options, mlp_ratio=ratio) for ratio in RATIOS), key=lambda c: abs(count_parameters(contestant.model, c) - aim)
-    )  # fmt: skip
+    few, many = (count_parameters(contestant.model, kind(**options, mlp_ratio=ratio)) for ratio in (FEW, MANY))
+    # the count grows in a straight line with the hidden width
+    hidden = config.width * FEW + (aim - few) / (many - few) * config.width * (MANY - FEW)
+    return kind(**options, mlp_ratio=max(1, round(hidden)) / config.width)
 
 
 def make_strategies(contestant: Contestant, config: ArenaConfig, machine: Machine, seed: int) -> list[Strategy]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LEARNT = 0.02  # nats per answer token below which a lesson is known by heart
 PATIENCE = 30  # steps between looks at whether all is learnt
+ALIKE = 4  # batches among whose lessons neighbours in length are taken together
 CLIP = 1.0
 WARM_UP = 10  # steps
 
@@ -93,15 +94,15 @@ def practise(
     if not weights:
         return
     optimiser = _Optimiser(brain, weights, rates)
-    queue: list[int] = []
+    queue: list[list[int]] = []
     recent, tokens = 1.0, 0
     for step in itertools.count(1):
         share = spent(step - 1, tokens) if spent else (step - 1) / steps
         if share >= 1 or stop():
             return
         if not queue and lessons:
-            queue = torch.randperm(len(lessons), generator=draws).tolist()
-        chosen, queue = queue[:batch_size], queue[batch_size:]
+            queue = _batches([len(lesson) for lesson in lessons], batch_size, draws)
+        chosen = queue.pop() if queue else []
         loss, batch, logits = _loss(brain, [lessons[i] for i in chosen], machine, whole)
         penalty = torch.stack([strategy.penalty(batch, logits) for strategy in strategies]).sum()
         optimiser.clear()
@@ -113,6 +114,16 @@ def practise(
         yield Progress(step, of, tokens, float(loss.detach()), float(penalty.detach()))
         if early and lessons and step % PATIENCE == 0 and recent < LEARNT:
             return
+
+
+def _batches(lengths: Sequence[int], size: int, draws: torch.Generator) -> list[list[int]]:
+    """Deal out all lessons once, in random batches of lessons that are alike in length, so that little padding is computed."""
+    order = torch.randperm(len(lengths), generator=draws).tolist()
+    batches = []
+    for begin in range(0, len(order), ALIKE * size):
+        near = sorted(order[begin : begin + ALIKE * size], key=lambda i: lengths[i])
+        batches += [near[at : at + size] for at in range(0, len(near), size)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=draws).tolist()]
 
 
 def _loss(brain: Brain, lessons: Sequence[Lesson], machine: Machine, whole: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -20,7 +20,7 @@ KINDS = {  # table: the kind of record it is made of, and its columns after thos
     "scores": ("scored", ["after_task", "on_task", "recall", "loss_nats", "n"]),
     "side_scores": ("scored", ["after_task", "on_task", "split", "recall", "loss_nats", "n"]),
     "answers": ("answered", ["after_task", "on_task", "prompt", "expected", "given", "correct"]),
-    "probes": ("probed", ["at", "on_task", "recall"]),
+    "probes": ("probed", ["moment", "on_task", "recall"]),
     "costs": ("taskended", ["task", "seconds", "steps", "tokens", "stored_bytes", "peak_bytes", "coverage"]),
 }
 SCORED = "test"  # the split that counts; all others stand in side_scores
@@ -32,11 +32,11 @@ TABLES = {
     " split VARCHAR, recall DOUBLE, loss_nats DOUBLE, n BIGINT",
     "answers": "run VARCHAR, contestant VARCHAR, seed BIGINT, task_order VARCHAR, after_task BIGINT, on_task BIGINT,"
     " prompt VARCHAR, expected VARCHAR, given VARCHAR, correct BOOLEAN",
-    "probes": "run VARCHAR, contestant VARCHAR, seed BIGINT, task_order VARCHAR, at DOUBLE, on_task BIGINT, recall DOUBLE",
+    "probes": "run VARCHAR, contestant VARCHAR, seed BIGINT, task_order VARCHAR, moment DOUBLE, on_task BIGINT, recall DOUBLE",
     "costs": "run VARCHAR, contestant VARCHAR, seed BIGINT, task_order VARCHAR, task BIGINT, seconds DOUBLE, steps BIGINT,"
     " tokens BIGINT, stored_bytes BIGINT, peak_bytes BIGINT, coverage DOUBLE",
 }
-_TASK = {"practised": "task", "probed": "at", "scored": "after_task", "answered": "after_task", "taskended": "task"}
+_TASK = {"practised": "task", "probed": "moment", "scored": "after_task", "answered": "after_task", "taskended": "task"}
 
 
 def cell_logs(folder: Path) -> list[Path]:

@@ -55,7 +55,7 @@ def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
             form = [_field(spec, hints[name]) for name, spec in specs.items() if not spec.metadata["advanced"]]
             upload = gr.File(
                 label="or your own: a .csv or .json of labels, or several .jsonl tasks", file_count="multiple",
-                file_types=[".csv", ".json", ".jsonl"], height=120, elem_id="arena-upload",
+                file_types=[".csv", ".json", ".jsonl"], height=140, elem_id="arena-upload",
             )  # fmt: skip
             with gr.Accordion("Every setting", open=False):
                 form += [_field(spec, hints[name]) for name, spec in specs.items() if spec.metadata["advanced"]]

@@ -31,24 +31,24 @@ def retention(
     frame["yaxis"] |= SHARE
     frame["xaxis"] |= {"tickvals": list(range(len(mine) + 1)), "range": [-0.1, len(mine) + 0.1]}
     points = pd.concat([
-        scores[scores["on_task"] == on_task].rename(columns={"after_task": "at"})[[*CELL, "at", "recall"]],
-        probes[probes["on_task"] == on_task][[*CELL, "at", "recall"]],
+        scores[scores["on_task"] == on_task].rename(columns={"after_task": "moment"})[[*CELL, "moment", "recall"]],
+        probes[probes["on_task"] == on_task][[*CELL, "moment", "recall"]],
     ])  # fmt: skip
     lines: list[dict[str, Any]] = []
     for i, (name, colour) in enumerate(colours(names).items()):
         rows = points[points["contestant"] == name]
         if rows.empty:
             continue
-        rows = rows.assign(at=rows["at"].astype(float).round(3), recall=rows["recall"].astype(float))
-        found = rows.groupby("at")["recall"].agg(["mean", "min", "max", "count"]).reset_index()
+        rows = rows.assign(moment=rows["moment"].astype(float).round(3), recall=rows["recall"].astype(float))
+        found = rows.groupby("moment")["recall"].agg(["mean", "min", "max", "count"]).reset_index()
         if (found["count"] > 1).any():
             lines.append({
-                "type": "scatter", "mode": "lines", "x": [*found["at"], *found["at"][::-1]], "y": [*found["max"], *found["min"][::-1]],
+                "type": "scatter", "mode": "lines", "x": [*found["moment"], *found["moment"][::-1]], "y": [*found["max"], *found["min"][::-1]],
                 "fill": "toself", "fillcolor": _pale(colour), "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False,
                 "legendgroup": name,
             })  # fmt: skip
         lines.append({
-            "type": "scatter", "mode": "lines+markers", "name": name, "x": found["at"].tolist(), "y": found["mean"].round(4).tolist(),
+            "type": "scatter", "mode": "lines+markers", "name": name, "x": found["moment"].tolist(), "y": found["mean"].round(4).tolist(),
             "line": {"color": colour, "width": 2, "dash": DASHES[i % len(DASHES)]}, "marker": {"size": 5, "symbol": SYMBOLS[i % 8]},
             "hovertemplate": "%{y:.0%}<extra>" + name + "</extra>", "legendgroup": name,
         })  # fmt: skip
@@ -63,7 +63,7 @@ def heatmap(scores: pd.DataFrame, tasks: pd.DataFrame, name: str) -> Figure:
     if rows.empty:
         return {"data": [], "layout": _said(frame, [], "nothing scored yet")}
     r = rows.assign(recall=rows["recall"].astype(float)).pivot_table("recall", "after_task", "on_task", "mean")
-    frame["yaxis"] |= {"autorange": "reversed", "type": "category"}
+    frame["yaxis"] |= {"autorange": "reversed", "type": "category", "automargin": True}
     frame["xaxis"] |= {"type": "category"}
     return {"data": [{
         "type": "heatmap", "x": [names[i - 1] for i in r.columns], "y": [names[t - 1] if t else "nothing" for t in r.index],

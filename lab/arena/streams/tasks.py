@@ -86,6 +86,11 @@ def check_tasks(tasks: Sequence[Task]) -> None:
                     raise ConfigError(
                         f"an example must have a prompt and an answer; {task.name} has one without: {one}.", "stream"
                     )
+                if split == "train" and one.prompt in answers and answers[one.prompt] == one.answer:
+                    raise ConfigError(
+                        f"an example must not come twice; {task.name} has {one.prompt!r} twice. Leave one out.",
+                        "stream",
+                    )
                 if answers.setdefault(one.prompt, one.answer) != one.answer:
                     raise ConfigError(
                         f"a prompt must have one answer within a task; {task.name} answers {one.prompt!r} with "

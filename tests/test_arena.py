@@ -1,0 +1,417 @@
+"""The arena: streams, metrics, verdicts, fairness, and runs that can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lab import jobs
+from lab.arena import brain_config, compare, compete, estimate, find_contestant, make_stream, matrix, summarise
+from lab.arena.contestants import ablations, make_strategies
+from lab.arena.metrics import anytime_accuracy, intransigence
+from lab.arena.runner import answer
+from lab.arena.streams import OpenLessons, PastDataError, segments
+from lab.cli import main
+from lab.config import ArenaConfig, ConfigError, TrainingConfig, build_arena
+from lab.events import Answered, Scored, TaskEnded
+from lab.jobs.arena import cells_of
+from lab.jobs.report import export_arena, report
+from lab.learning import STRATEGIES, Strategy, choose_machine
+from lab.models import count_parameters
+from lab.store import ArenaLog, Run, RunStore, connect
+from tests.conftest import wait_until
+
+TINY: dict[str, Any] = {
+    "facts": 6, "steps": 12, "width": 16, "layers": 2, "heads": 2, "seeds": 1, "probes": 1, "contestants": "qor+naive,baseline",
+}  # fmt: skip
+
+
+def tiny(**options: Any) -> ArenaConfig:
+    return build_arena({**TINY, **options})
+
+
+def run_to_end(store: RunStore, config: ArenaConfig) -> Run:
+    run = jobs.launch(config, store)
+    return wait_until(lambda: (now := jobs.refresh(store, run)) and not now.live and now, 120)
+
+
+def scores_of(run: Run) -> pd.DataFrame:
+    log = ArenaLog(run)
+    log.read()
+    return log.table("answers").sort_values(["contestant", "seed", "task_order", "after_task", "on_task", "prompt"])
+
+
+# ---- metrics and verdicts -------------------------------------------------------------------------------------------
+
+
+def test_every_metric_of_a_known_matrix() -> None:
+    """Three tasks, by hand."""
+    r = np.array([[0.1, 0.0, 0.2], [0.9, 0.1, 0.2], [0.5, 0.8, 0.4], [0.6, 0.4, 1.0]])
+    found = summarise(r)
+    assert found["ACC"] == pytest.approx((0.6 + 0.4 + 1.0) / 3)
+    assert found["learning accuracy"] == pytest.approx((0.9 + 0.8 + 1.0) / 3)
+    assert found["BWT"] == pytest.approx(((0.6 - 0.9) + (0.4 - 0.8)) / 2)
+    assert found["forgetting"] == pytest.approx(((0.9 - 0.6) + (0.8 - 0.4)) / 2)
+    assert found["FWT"] == pytest.approx(((0.1 - 0.0) + (0.4 - 0.2)) / 2)
+    assert found["kept of the first task"] == pytest.approx(0.6 / 0.9)
+    assert found["oldest"] == 0.6 and found["newest"] == 1.0
+    assert anytime_accuracy(r) == pytest.approx([0.9, (0.5 + 0.8) / 2, 2.0 / 3])
+    joint = np.array([[0.0] * 3, [0.9] * 3, [0.9] * 3, [1.0, 0.9, 0.95]])
+    assert intransigence(r, joint) == pytest.approx(((1.0 - 0.9) + (0.9 - 0.8) + (0.95 - 1.0)) / 3)
+
+
+def test_an_interval_is_students() -> None:
+    """1 … 5: mean 3, standard error 0.7071, t(0.975; 4) 2.7764."""
+    found = estimate([1, 2, 3, 4, 5])
+    assert found.mean == 3 and found.high - found.mean == pytest.approx(2.7764 * 0.70711, abs=1e-4)
+    with pytest.raises(ValueError, match="at least one value"):
+        estimate([])
+
+
+def test_a_verdict_needs_seeds_and_an_interval_without_zero() -> None:
+    """One seed declares nobody; an interval with 0 shows no difference; pairs are taken by seed."""
+    assert "One seed declares no winner" in compare("a", "b", {1: 0.9}, {1: 0.1}, "recall")[1]
+    assert "no difference shown" in compare("a", "b", {1: 0.9, 2: 0.2}, {1: 0.1, 2: 0.8}, "recall")[1]
+    difference, told = compare("a", "b", {1: 0.9, 2: 0.8, 3: 0.85}, {3: 0.35, 1: 0.4, 2: 0.3, 9: 1.0}, "recall")
+    assert difference.mean == pytest.approx(0.5) and difference.seeds == 3 and "a is better than b" in told
+    assert "a is worse than b" in compare("a", "b", {1: 0.1, 2: 0.2}, {1: 0.9, 2: 1.0}, "recall")[1]
+
+
+# ---- streams --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", ["mind-test", "worlds-5", "same-subjects", "updates", "tuning"])
+def test_a_stream_scores_the_same_facts_in_words_not_learnt_with_them(stream: str) -> None:
+    """Six wordings of a fact are learnt, one is for tuning, one scores; every wording is met with some fact."""
+    tasks = make_stream(tiny(stream=stream, facts=40), 1, "forward")
+    for task in tasks:
+        learnt, tuned, scored = (
+            {(e.prompt, e.answer) for e in part} for part in (task.train, task.validation, task.test)
+        )
+        assert not learnt & tuned and not learnt & scored and not tuned & scored
+        assert len(task.train) == 6 * len(task.test) and len(task.validation) == len(task.test)
+    assert make_stream(tiny(stream=stream, facts=40), 2, "forward")[0].train != tasks[0].train
+    if stream != "updates":
+        assert make_stream(tiny(stream=stream, facts=40), 1, "reverse") == tasks[::-1]
+
+
+def test_settings_are_tuned_on_facts_that_are_never_scored() -> None:
+    """The tuning stream shares no question with any other."""
+    tuned = {e.prompt for task in make_stream(tiny(stream="tuning", facts=500), 1000, "forward") for e in task.train}
+    for stream in ("mind-test", "worlds-5", "same-subjects", "updates"):
+        for task in make_stream(tiny(stream=stream, facts=500), 1, "forward"):
+            assert not tuned & {e.prompt for e in (*task.train, *task.test)}
+
+
+def test_updates_turn_every_value() -> None:
+    """The same cues, none with its old value; what was right before is asked as stale."""
+    before, after = make_stream(tiny(stream="updates", facts=30), 1, "forward")
+    old = {e.prompt: e.answer for e in before.test}
+    assert old.keys() == {e.prompt for e in after.test} and all(old[e.prompt] != e.answer for e in after.test)
+    assert {(e.prompt, e.answer) for e in after.stale} == set(old.items())
+    with pytest.raises(ConfigError, match="updates must run forward"):
+        make_stream(tiny(stream="updates"), 1, "reverse")
+
+
+def test_edges_can_mix() -> None:
+    """Blurry moves about the given share; task-free lets the share of a task rise and fall; nothing is lost."""
+    tasks = make_stream(tiny(stream="worlds-5", facts=60), 1, "forward")
+    hard = segments(tasks, "hard", 0.2, 1)
+    for mode in ("blurry", "task-free"):
+        mixed = segments(tasks, mode, 0.2, 1)
+        assert sorted(tuple(one) for some in mixed for one in some) == sorted(tuple(one) for some in hard for one in some)
+    blurry = segments(tasks, "blurry", 0.2, 1)
+    own = [set(map(tuple, stretch)) for stretch in hard]
+    moved = sum(tuple(lesson) not in own[i] for i, stretch in enumerate(blurry) for lesson in stretch)
+    assert 0.15 < moved / sum(map(len, hard)) < 0.25
+    free = segments(tasks, "task-free", 0.2, 1)
+    shares = [np.mean([tuple(lesson) in own[2] for lesson in stretch]) for stretch in free]
+    assert shares[2] == max(shares) and shares[1] > 0 and shares[3] > 0
+
+
+def test_a_folder_of_tasks_is_a_stream(tmp_path: Path) -> None:
+    """The last paraphrase scores, the one before tunes, the rest is learnt."""
+    for name in ("a", "b"):
+        rows = [{"prompt": f"{name}{i}?", "answer": str(i), "paraphrases": [f"{name}{i}, say?", f"v{name}{i}", f"t{name}{i}"]}
+                for i in range(5)]  # fmt: skip
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    first, second = make_stream(tiny(stream=str(tmp_path)), 1, "forward")
+    assert (first.name, second.name) == ("a", "b") and len(first.train) == 10
+    assert {e.prompt for e in first.test} == {f"ta{i}" for i in range(5)}
+    assert {e.prompt for e in first.validation} == {f"va{i}" for i in range(5)}
+
+
+def test_files_of_labels_are_streams(tmp_path: Path) -> None:
+    """A .csv is cut into tasks of labels; a CLINC-like .json by the domains beside it."""
+    lines = ["text,label"] + [f"say {label} {i},{label}" for label in "abcdef" for i in range(10)]
+    (tmp_path / "few.csv").write_text("\n".join(lines))
+    tasks = make_stream(tiny(stream=str(tmp_path / "few.csv"), facts=60, parts=3), 1, "forward")
+    assert len(tasks) == 3 and all(e.answer.startswith("intent: ") for task in tasks for e in task.test)
+    assert {e.answer for t in tasks for e in t.train} == {f"intent: {label}" for label in "abcdef"}
+    assert not {e.prompt for e in tasks[0].train} & {e.prompt for e in tasks[0].test}
+    data = {s: [[f"{s} {label} {i}", label] for label in "abcd" for i in range(4)] for s in ("train", "val", "test")}
+    folder = tmp_path / "clinc"
+    folder.mkdir()
+    (folder / "data_full.json").write_text(json.dumps(data))
+    (folder / "domains.json").write_text(json.dumps({"first": ["a", "b"], "second": ["c", "d"]}))
+    tasks = make_stream(tiny(stream=str(folder / "data_full.json")), 1, "forward")
+    assert [task.name for task in tasks] == ["first", "second"]
+    assert {e.answer for e in tasks[1].test} == {"intent: c", "intent: d"}
+
+
+# ---- fairness -------------------------------------------------------------------------------------------------------
+
+
+def test_everybody_has_as_many_parameters() -> None:
+    """Within half a percent, with a memory layer or without."""
+    config = tiny(width=64, layers=2)
+    names = ["qor", "baseline", "baseline+dreams", "joint", "qor+slots", "baseline+sparse", "qor+bands"]
+    counts = [count_parameters((c := find_contestant(name)).model, brain_config(c, config)) for name in names]
+    assert max(counts) / min(counts) < 1.005
+
+
+def test_every_ablation_takes_something_away() -> None:
+    """And the winner itself is a QOR."""
+    whole = find_contestant("qor")
+    assert whole.model == "qor" and {"no-gate", "one-period"} <= set(ablations())
+    for name in ablations():
+        less = find_contestant(f"qor/{name}")
+        assert (less.strategies, less.changes) != (whole.strategies, whole.changes)
+
+
+def test_past_data_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strategy that keeps the lessons themselves and opens them later fails the run."""
+
+    class Peeking(Strategy):
+        def finish(self, lessons: Sequence[Sequence[int]]) -> None:
+            self.kept = lessons
+            super().finish(lessons)
+
+        def begin(self, brain: Any, old_loss: Any = None) -> Any:
+            if self.tasks:
+                next(iter(self.kept))
+            return super().begin(brain, old_loss)
+
+    monkeypatch.setitem(STRATEGIES, "peeking", Peeking)
+    with pytest.raises(PastDataError, match="must stay closed"):
+        list(compete(tiny(), find_contestant("baseline+peeking"), 1, "forward", tmp_path))
+    lessons = OpenLessons([[1]])
+    lessons.close()
+    for look in (len, list, lambda some: some[0]):
+        with pytest.raises(PastDataError):
+            look(lessons)
+
+
+@pytest.mark.parametrize("name", ["replay", "der"])
+def test_replay_keeps_to_its_bytes(name: str) -> None:
+    """What is held never exceeds the budget, and is all that is counted."""
+    machine = choose_machine(TrainingConfig(threads=1, precision="fp32"))
+    config = tiny(replay_bytes=4000, facts=40)
+    (strategy,) = make_strategies(find_contestant(f"baseline+{name}"), config, machine, 1)
+    from lab.models import build
+
+    brain = build("baseline", brain_config(find_contestant("baseline"), config))
+    for task in make_stream(config, 1, "forward"):
+        strategy.begin(brain)
+        strategy.finish([e.lesson() for e in task.train])
+        assert 0 < strategy.stored_bytes() <= 4000
+
+
+def test_equal_tokens_give_a_rehearser_fewer_steps(tmp_path: Path) -> None:
+    """Rehearsed tokens count; a task ends by the same rule for all."""
+    config = tiny(equal="tokens", steps=20, replay_bytes=100_000)
+    steps = {}
+    for name in ("baseline", "baseline+replay"):
+        ends = [
+            e for e in compete(config, find_contestant(name), 1, "forward", tmp_path / name) if isinstance(e, TaskEnded)
+        ]
+        steps[name] = [ends[0].steps, ends[1].steps - ends[0].steps]
+    assert steps["baseline"][0] == steps["baseline+replay"][0]
+    assert steps["baseline+replay"][1] < 0.8 * steps["baseline"][1]
+
+
+# ---- running --------------------------------------------------------------------------------------------------------
+
+
+def events_of(config: ArenaConfig, name: str, folder: Path, stop_after: int | None = None) -> Iterator[Any]:
+    ended: list[Any] = []
+    for event in compete(config, find_contestant(name), 1, "forward", folder, stop=lambda: len(ended) == stop_after):
+        ended += [event] if isinstance(event, TaskEnded) else []
+        yield event
+
+
+@pytest.mark.parametrize(
+    "strategies", ["dreams", "replay", "ewc", "lora", "slots+dreams", "sparse", "bands", "der", "lwf", "l2"]
+)
+@pytest.mark.parametrize("model", ["qor", "baseline"])
+def test_a_cell_that_was_interrupted_scores_the_same(model: str, strategies: str, tmp_path: Path) -> None:
+    """Bit for bit: buffers and draws are in the checkpoint."""
+    config, name = tiny(steps=6, facts=4), f"{model}+{strategies}"
+    whole = [e for e in events_of(config, name, tmp_path / "a") if isinstance(e, Scored | Answered)]
+    before = list(events_of(config, name, tmp_path / "b", stop_after=1))
+    after = list(events_of(config, name, tmp_path / "b"))
+    pieces = [e for e in (*before, *after) if isinstance(e, Scored | Answered)]
+    assert pieces == whole and before and after
+
+
+def test_a_killed_run_goes_on_to_the_same_scores(store: RunStore) -> None:
+    """kill -9 of the worker in the middle; resumed, its answers are those of a run that was left alone."""
+    config = tiny(contestants="qor,baseline+replay", steps=25, seeds=2)
+    run = jobs.launch(config, store)
+    wait_until(lambda: any("taskended" in p.read_text() for p in run.folder.glob("cells/*/events.jsonl")))
+    os.kill(int((run.folder / "pid").read_text().split()[0]), signal.SIGKILL)
+    crashed = wait_until(lambda: (now := jobs.refresh(store, run)) and not now.live and now)
+    assert crashed.status == "crashed"
+    jobs.resume(store, crashed)
+    done = wait_until(lambda: (now := jobs.refresh(store, run)) and not now.live and now, 120)
+    assert done.status == "finished"
+    alone = run_to_end(store, config)
+    pd.testing.assert_frame_equal(scores_of(done).reset_index(drop=True), scores_of(alone).reset_index(drop=True))
+
+
+def test_a_real_run_says_the_same_in_answers_metrics_sql_and_files(store: RunStore, tmp_path: Path) -> None:
+    """Recall recomputed from the stored answers; metrics from R, and by SQL alone; the same in every export."""
+    config = tiny(seeds=2, steps=40, order="both", contestants="qor+naive,baseline,joint")
+    run = run_to_end(store, config)
+    assert run.status == "finished", run.record
+    log = ArenaLog(run)
+    log.read()
+    keys = ["contestant", "seed", "task_order", "after_task", "on_task"]
+    answers, scores = log.table("answers"), log.table("scores").set_index(keys)
+    assert (answers["correct"] == (answers["given"] == answers["expected"])).all()
+    recomputed = answers.groupby(keys)["correct"].mean()
+    assert len(scores) == 3 * 2 * 2 * 3 * 2
+    np.testing.assert_allclose(recomputed.loc[scores.index], scores["recall"].astype(float))
+    told = report(config, log)
+    assert len(told.seeds) == len(cells_of(config)) == 12 and len(told.verdicts) == 8
+    for row in told.seeds.to_dict("records"):
+        mine = scores.loc[(row["contestant"], row["seed"], row["task_order"])]["recall"].astype(float)
+        r = matrix([(after, on, value) for (after, on), value in mine.items()], 2)
+        assert row["ACC"] == pytest.approx((r[2, 0] + r[2, 1]) / 2) and row["BWT"] == pytest.approx(r[2, 0] - r[1, 0])
+    with connect(store.home) as db:
+        by_sql = db.sql("SELECT * FROM arena_seeds").df().set_index(["contestant", "seed", "task_order"])
+        assert db.sql("SELECT count(*) FROM answers").fetchall() == [(len(answers),)]
+        assert db.sql("SELECT count(*) FROM tasks").fetchall() == [(4,)]
+    for row in told.seeds.to_dict("records"):
+        mine = by_sql.loc[(row["contestant"], row["seed"], row["task_order"])]
+        for ours, theirs in (
+            ("acc", "ACC"),
+            ("bwt", "BWT"),
+            ("fwt", "FWT"),
+            ("forgetting", "forgetting"),
+            ("newest", "newest"),
+        ):
+            assert mine[ours] == pytest.approx(row[theirs])
+    assert pd.read_csv(export_arena(run, tmp_path, "csv")[1])["recall"].mean() == pytest.approx(scores["recall"].mean())
+    assert len(pd.read_parquet(export_arena(run, tmp_path, "parquet")[3])) == len(answers)
+    whole = json.loads(export_arena(run, tmp_path, "json")[0].read_text())
+    assert whole["verdicts"] == told.verdicts and len(whole["answers"]) == len(answers)
+    page = export_arena(run, tmp_path, "html")[0].read_text()
+    assert (
+        told.verdicts[0].split(" (")[0] in page
+        and "src=" not in page.split("<script>")[0]
+        and page.count("Plotly.newPlot(") >= 1
+    )
+
+
+def test_a_budget_is_kept_or_refused(store: RunStore) -> None:
+    """Too large a stream is refused with what fits; a budget that ends early keeps what is whole."""
+    refused = run_to_end(store, tiny(steps=100_000, minutes=0.2))
+    assert refused.status == "failed" and "must fit into the budget" in refused.record["message"]
+    assert "What fits: --minutes" in refused.record["message"]
+
+
+# ---- bad input ------------------------------------------------------------------------------------------------------
+
+
+def task_files(folder: Path, *tasks: list[dict[str, Any]]) -> str:
+    for i, rows in enumerate(tasks):
+        (folder / f"{i}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return str(folder)
+
+
+GOOD = [{"prompt": "a?", "answer": "1"}, {"prompt": "b?", "answer": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--contestants", "gpt"], "a contestant must be qor or baseline"),
+        (["--contestants", "qor+magic"], "a contestant must be"),
+        (["--contestants", ","], "contestants must name somebody"),
+        (["--seeds", "0"], "seeds must be from 1"),
+        (["--facts", "1"], "facts must be from 2"),
+        (["--stream", "nowhere"], "stream must be one of mind-test"),
+        (["--stream", "updates", "--order", "both"], "updates must run forward"),
+        (["--control", "joint"], "control must be one of the contestants"),
+        (["--width", "30", "--heads", "4"], "width must be divisible by heads"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    words: list[str], says: str, store: RunStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, and no run is made."""
+    assert main(["arena", *words]) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1 and not store.list()
+
+
+@pytest.mark.parametrize(
+    ("tasks", "says"),
+    [
+        ([GOOD], "at least 2 tasks"),
+        ([GOOD, [{"prompt": "c?", "answer": " "}]], 'JSON with "prompt" and "answer"; line 1 of 1.jsonl'),
+        ([GOOD, [{"prompt": "c?"}]], 'JSON with "prompt" and "answer"'),
+        ([GOOD, [{"prompt": "c?", "answer": "1"}, {"prompt": "c?", "answer": "2"}]], "one answer within a task"),
+        ([GOOD, [{"prompt": "c?", "answer": "1"}] * 2], "must not come twice"),
+        ([[], GOOD], "must have examples"),
+    ],
+)
+def test_bad_task_files_are_one_sentence(
+    tasks: list[Any], says: str, tmp_path: Path, store: RunStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Empty answers, duplicates, contradictions, one task only."""
+    assert main(["arena", "--stream", task_files(tmp_path, *tasks), "--seeds", "1"]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_class_without_training_data_is_one_sentence(tmp_path: Path) -> None:
+    """It could not be learnt, so it cannot be scored."""
+    rows = ["text,label,split", "x,a,train", "y,b,train", "z,c,test", "w,a,test", "v,b,test"]
+    (tmp_path / "data.csv").write_text("\n".join(rows))
+    with pytest.raises(ConfigError, match="must have texts to learn from; 'c' has none"):
+        make_stream(tiny(stream=str(tmp_path / "data.csv"), parts=2), 1, "forward")
+
+
+def test_one_seed_and_a_paused_run_say_so(store: RunStore) -> None:
+    """A pause keeps what is whole; the report declares no winner."""
+    run = jobs.launch(tiny(contestants="baseline,qor+naive", steps=4000), store)
+    wait_until(lambda: list(run.folder.glob("cells/*/checkpoints/000000000*")))
+    jobs.stop(store, run)
+    paused = wait_until(lambda: (now := jobs.refresh(store, run)) and not now.live and now)
+    assert paused.status == "stopped"
+    one = replace(tiny(), contestants="baseline,qor+naive")
+    done = run_to_end(store, one)
+    log = ArenaLog(done)
+    log.read()
+    assert all("One seed declares no winner" in sentence for sentence in report(one, log).verdicts)
+
+
+def test_answers_are_free_running_and_end_by_themselves() -> None:
+    """A fresh brain's answer is whatever it writes, never the right one handed to it."""
+    from lab.models import build
+
+    torch.manual_seed(0)
+    brain = build("baseline", brain_config(find_contestant("baseline"), tiny()))
+    task = make_stream(tiny(), 1, "forward")[0]
+    assert not any(given == one.answer for given, one in zip(answer(brain, task.test), task.test, strict=True))
