@@ -129,7 +129,9 @@ def test_edges_can_mix() -> None:
     hard = segments(tasks, "hard", 0.2, 1)
     for mode in ("blurry", "task-free"):
         mixed = segments(tasks, mode, 0.2, 1)
-        assert sorted(tuple(one) for some in mixed for one in some) == sorted(tuple(one) for some in hard for one in some)
+        assert sorted(tuple(one) for some in mixed for one in some) == sorted(
+            tuple(one) for some in hard for one in some
+        )
     blurry = segments(tasks, "blurry", 0.2, 1)
     own = [set(map(tuple, stretch)) for stretch in hard]
     moved = sum(tuple(lesson) not in own[i] for i, stretch in enumerate(blurry) for lesson in stretch)
@@ -245,7 +247,11 @@ def test_equal_tokens_give_a_rehearser_fewer_steps(tmp_path: Path) -> None:
 
 def events_of(config: ArenaConfig, name: str, folder: Path, stop_after: int | None = None) -> Iterator[Any]:
     ended: list[Any] = []
-    for event in compete(config, find_contestant(name), 1, "forward", folder, stop=lambda: len(ended) == stop_after):
+
+    def stop() -> bool:
+        return len(ended) == stop_after
+
+    for event in compete(config, find_contestant(name), 1, "forward", folder, stop=stop):
         ended += [event] if isinstance(event, TaskEnded) else []
         yield event
 

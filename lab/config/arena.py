@@ -10,7 +10,6 @@ from typing import Any
 from lab.config.options import ConfigError, check_limits, option
 
 WORLD_STREAMS = ("mind-test", "worlds-5", "same-subjects", "updates")
-QUICK = {"stream": "mind-test", "contestants": "qor,baseline", "seeds": 1}
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class ArenaConfig:
         advanced=False,
     )
     seeds: int = option(
-        3,
+        1,
         "How often each contestant begins anew, with other weights and facts.",
         minimum=1,
         maximum=100,
@@ -47,9 +46,9 @@ class ArenaConfig:
     blur: float = option(
         0.2, "Share of a task's lessons that come in other tasks' time (blurry).", minimum=0.1, maximum=0.3
     )
-    facts: int = option(100, "Most facts of one task.", minimum=2, maximum=10_000, advanced=False)
+    facts: int = option(24, "Most facts of one task.", minimum=2, maximum=10_000, advanced=False)
     parts: int = option(5, "Tasks that a file of labels is cut into, where it names no domains.", minimum=2, maximum=50)
-    steps: int = option(300, "Training steps of one task.", minimum=1, maximum=1_000_000, advanced=False)
+    steps: int = option(130, "Training steps of one task.", minimum=1, maximum=1_000_000, advanced=False)
     equal: str = option(
         "steps",
         "What every contestant gets the same of in a task: training steps, tokens (rehearsed ones count) or seconds.",

@@ -89,6 +89,8 @@ def practise(
     finished here, so that a caller may look at them.
     """
     draws = torch.Generator().manual_seed(seed)
+    for strategy in strategies:
+        strategy.meet(lessons)
     weights, *_ = [strategy.begin(brain, old_loss) for strategy in strategies]
     machine = strategies[0].machine
     if not weights:

@@ -54,6 +54,10 @@ VIEWS = {
     "band_activity": """
         SELECT run, band, count(*) AS steps, sum(updated::INT) AS updates, avg(updated::INT) AS share
         FROM bands GROUP BY run, band""",
+    "student_t": """
+        SELECT generate_subscripts(t, 1) AS df, unnest(t) AS t975 FROM (SELECT [12.7062, 4.3027, 3.1824, 2.7764, 2.5706,
+            2.4469, 2.3646, 2.3060, 2.2622, 2.2281, 2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930,
+            2.0860, 2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423] AS t)""",
     "arena_seeds": """
         SELECT run, contestant, seed, task_order, count(*) AS tasks,
                avg(final) AS acc, avg(learnt) AS learning_accuracy,

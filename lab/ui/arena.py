@@ -29,9 +29,10 @@ SUGGESTED = [
     "baseline+lora", "baseline+l2", "baseline+sparse", "baseline+slots", "baseline+bands", "baseline+frozen", "qor+replay",
     "qor+bands", "qor/no-gate", "qor/one-period", "qor/no-dreams",
 ]  # fmt: skip
-SIZES: dict[str, dict[str, Any]] = {  # what the buttons set
-    "Quick: two brains, a minute": {"contestants": "qor,baseline", "seeds": 1, "facts": 24, "steps": 130},
-    "Standard: four, five minutes": {"contestants": "qor,baseline,baseline+dreams,joint", "seeds": 3, "facts": 30, "steps": 130},
+SIZES: dict[str, dict[str, Any]] = {  # what the buttons set beside the defaults
+    "Quick: two brains, a minute": {},
+    "Standard: four brains, five minutes": {"contestants": "qor,baseline,baseline+dreams,joint", "seeds": 3},
+    "Large: a hundred facts, five seeds": {"contestants": "qor,baseline,baseline+dreams,joint", "seeds": 5, "facts": 100, "steps": 600},
 }  # fmt: skip
 NOTHING = "Nobody has competed yet. Press Start: two brains learn animals, then arithmetic, and the page shows what they forget."
 MOST_ROWS = 60

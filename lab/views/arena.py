@@ -42,8 +42,9 @@ def retention(
         rows = rows.assign(moment=rows["moment"].astype(float).round(3), recall=rows["recall"].astype(float))
         found = rows.groupby("moment")["recall"].agg(["mean", "min", "max", "count"]).reset_index()
         if (found["count"] > 1).any():
+            around = [*found["moment"], *found["moment"][::-1]]
             lines.append({
-                "type": "scatter", "mode": "lines", "x": [*found["moment"], *found["moment"][::-1]], "y": [*found["max"], *found["min"][::-1]],
+                "type": "scatter", "mode": "lines", "x": around, "y": [*found["max"], *found["min"][::-1]],
                 "fill": "toself", "fillcolor": _pale(colour), "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False,
                 "legendgroup": name,
             })  # fmt: skip

@@ -29,6 +29,9 @@ class Strategy:
         self.held: dict[str, Tensor] = {}
         self.passing: list[Tensor] = []
 
+    def meet(self, lessons: Sequence[Lesson]) -> None:
+        """Look at the lessons of the task that begins; called before `begin`."""
+
     def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
         """Make ready for a task and give the parameters that will learn; none leaves the brain as it is.
 

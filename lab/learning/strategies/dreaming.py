@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from lab.data.tokenizer import START
+from lab.learning.contradictions import Contradictions
 from lab.learning.dreams import Anchor, Dream, dream, pad_dreams
 from lab.learning.machine import Machine
 from lab.learning.practice import copy_brain
-from lab.learning.strategies.contract import Strategy
+from lab.learning.strategies.contract import Lesson, Strategy
 from lab.models import Brain
 
 
@@ -44,7 +45,7 @@ class Held(Strategy):
 
 
 class Dreams(Held):
-    """Makes its own anchor before every task but the first; nothing outlasts the task."""
+    """Makes its own anchor before every task but the first, without what the new lessons contradict; nothing outlasts the task."""
 
     def __init__(
         self, machine: Machine, seed: int = 0, *, count: int = 512, weight: float = 10.0, rows: int = 24
@@ -52,6 +53,10 @@ class Dreams(Held):
         super().__init__(machine, seed, weight=weight, rows=rows)
         self.count = count
         self.dreamt: Sequence[Dream] = ()
+        self._new = Contradictions(())
+
+    def meet(self, lessons: Sequence[Lesson]) -> None:
+        self._new = Contradictions(lessons if self.tasks else ())
 
     def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
         self.anchor, self.dreamt = None, ()
@@ -59,6 +64,7 @@ class Dreams(Held):
             before = copy_brain(brain).eval()
             batches = dream(before, self.count * self.tasks, self.draws("dreams"), openings=((START, 1.0, 96),))
             self.dreamt = [one for batch in batches for one in batch]
-            self.anchor = Anchor(before, self.dreamt, self.machine.autocast) if self.dreamt else None
+            held = [one for one in self.dreamt if not self._new.against(one.tokens)]
+            self.anchor = Anchor(before, held, self.machine.autocast) if held else None
         self.passing = self.anchor.targets if self.anchor else []
         return super().begin(brain, old_loss)

@@ -1,4 +1,5 @@
-"""Experience replay: a reservoir of past lessons within a budget of bytes, a batch of them learnt at every step.
+"""Experience replay: a reservoir of past lessons within a budget of bytes, a batch of them learnt at every step, but for those
+that the new lessons contradict.
 
 With `distil` it is DER++ (Buzzega et al. 2020): what the brain said to a lesson when it was stored is stored as well.
 """
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lab.data.curriculum.batches import pad
+from lab.learning.contradictions import Contradictions
 from lab.learning.machine import Machine
 from lab.learning.practice import answer_loss, answers_of
 from lab.learning.strategies.contract import Lesson, Strategy
@@ -27,6 +29,12 @@ class Replay(Strategy):
         super().__init__(machine, seed)
         self.budget, self.rows, self.weight = budget, rows, weight
         self._rehearsed = 0
+        self._stands: list[int] = []
+
+    def meet(self, lessons: Sequence[Lesson]) -> None:
+        """Let go of what the new lessons contradict."""
+        new, kept = Contradictions(lessons), self.lessons()
+        self._stands = [i for i, lesson in enumerate(kept) if not new.against(lesson)]
 
     def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
         self._brain, self._random = brain, self.draws("replay")
@@ -39,8 +47,9 @@ class Replay(Strategy):
         return [part.tolist() for part in self.held["tokens"].split(self.held["lengths"].tolist())]
 
     def _choose(self) -> list[int]:
-        count = len(self.held["lengths"]) if "lengths" in self.held else 0
-        chosen = torch.randint(count, (min(self.rows, count),), generator=self._random).tolist() if count else []
+        count = len(self._stands)
+        drawn = torch.randint(count, (min(self.rows, count),), generator=self._random).tolist() if count else []
+        chosen = [self._stands[i] for i in drawn]
         self._rehearsed = int(self.held["lengths"][chosen].sum()) if chosen else 0
         return chosen
 
@@ -59,7 +68,8 @@ class Replay(Strategy):
         return 2 * len(lesson) + 2
 
     def finish(self, lessons: Sequence[Lesson]) -> None:
-        draws, kept = self.draws("reservoir"), self.lessons()
+        old = self.lessons()
+        draws, kept = self.draws("reservoir"), [old[i] for i in self._stands]
         seen = int(self.held["seen"]) if "seen" in self.held else 0
         for lesson in lessons:  # every lesson ever seen is equally likely to be kept
             seen += 1
