@@ -17,7 +17,7 @@ from lab.mind.replies import RELEVANT, Answer, MindError, Taught
 from lab.mind.skills import Skills
 
 LIKELY = 0.2  # likeness from which an old note is compared with a new one, where no question to it is known
-CERTAIN = 0.1  # probability of not knowing above which two notes are not about one thing
+CERTAIN = 0.05  # probability of not knowing above which two notes are not about one thing
 COMPARED = 3  # old notes that a new one is compared with
 SURPRISES = 100  # statements whose surprise a new one's is ranked among
 FEW = 20  # fewer than these rank nothing
@@ -60,31 +60,36 @@ class Teaching:
     def _compare(self, text: str) -> tuple[Trace | None, list[Trace]]:
         """Find the living trace that says the same as `text`, and those that it contradicts.
 
-        Two notes are about one thing when both answer one question: one that is known of the old note, or that the brain
-        finds in the new one. Things that can be many (tastes, pets, languages) contradict nothing.
+        Two notes are about one thing when each answers the other's question: the one known of the old note, and the one
+        that the brain finds in the new one. To keep both is the lesser mistake, so any doubt does. Things that can be many
+        (tastes, pets, languages) contradict nothing.
         """
         near = [old for old, score in self.notes.find(text, COMPARED) if score >= RELEVANT]
         likely = [old for old in near if old.asked or old.cues or likeness(old.text, text) >= LIKELY]
         for old in likely:
             if plain(old.text) == plain(text):
                 return old, []
-        found: tuple[str, str] | None = None
+        mine = self.skills.question_of(text) if likely else None
         gone = []
         for old in likely:
-            known = next(iter((*old.asked, *old.cues)), None)
-            if known is None and found is None:
-                found = self.skills.question_of(text)
-            question, answer = known or found or ("", "")
-            if not question or not whom(question) <= whom(old.text, first=True) & whom(text, first=True):
+            known = next(iter((*old.asked, *old.cues)), None) or self.skills.question_of(old.text)
+            pairs = [(pair, note) for pair, note in ((known, text), (mine, old.text)) if pair]
+            shared = whom(old.text, first=True) & whom(text, first=True)
+            said = [
+                (answer, self._read(question, note)) for (question, answer), note in pairs if whom(question) <= shared
+            ]
+            if len(said) < len(pairs) or not said or any(reply is None for _, reply in said):
                 continue
-            reply = self.skills.answer([question], [[text if known else old.text]])[0]
-            if reply.text is None or reply.unknown > CERTAIN:
-                continue
-            if plain(reply.text) == plain(answer):
+            if all(plain(answer) == plain(reply or "") for answer, reply in said):
                 return old, []
             if not may_be_many(text):
                 gone.append(old)
         return None, gone
+
+    def _read(self, question: str, note: str) -> str | None:
+        """What a note surely answers to a question."""
+        reply = self.skills.answer([question], [[note]])[0]
+        return None if reply.unknown > CERTAIN else reply.text
 
     def _surprise(self, text: str) -> float:
         """The quantile of this text's surprise among the last ones told."""

@@ -7,12 +7,14 @@ it can have understood one that it met with other facts. So a score tells knowin
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 
 from lab.arena.streams.tasks import Example, Task
 from lab.data.facts import Fact, Wording, load_facts, load_wordings
 
+SHARED = "arithmetic"  # a world of which a quarter of the subjects is for tuning
 LEARNT, TUNED, SCORED = slice(0, 6), slice(6, 7), slice(7, 8)  # of a fact's wordings, in its own order
 
 
@@ -39,8 +41,10 @@ def task_of(name: str, facts: Sequence[Fact], stale: Sequence[Fact] = ()) -> Tas
     return Task(name, asked(facts, LEARNT), asked(facts, TUNED), asked(facts, SCORED), asked(stale, SCORED))
 
 
-def _some(rng: random.Random, world: str, count: int, *relations: str) -> list[Fact]:
+def _some(rng: random.Random, world: str, count: int, *relations: str, tuned: bool = False) -> list[Fact]:
     facts = [fact for fact in load_facts([world]) if not relations or fact.relation in relations]
+    if world == SHARED:
+        facts = [fact for fact in facts if (zlib.crc32(fact.subject.encode()) % 4 == 0) == tuned]
     return rng.sample(facts, min(count, len(facts)))
 
 
@@ -79,6 +83,6 @@ def updates(count: int, seed: int) -> list[Task]:
 
 
 def tuning(count: int, seed: int) -> list[Task]:
-    """Two worlds that no other stream has: for settings, never for a verdict."""
+    """Facts that no other stream has: for settings, never for a verdict."""
     rng = random.Random(f"tuning {seed}")
-    return [task_of(world, _some(rng, world, count)) for world in ("states", "continents")]
+    return [task_of("states", _some(rng, "states", count)), task_of(SHARED, _some(rng, SHARED, count, tuned=True))]
