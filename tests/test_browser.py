@@ -249,7 +249,7 @@ def test_killing_the_app_ends_no_run(browser: Any, home: Path, tmp_path: Path) -
 def test_nothing_is_wider_than_the_page(browser: Any, address: str, width: int, dark: bool) -> None:
     """No sideways scrolling on a phone or a laptop, light or dark, on any tab."""
     visit = Visit(browser, address, width=width, dark=dark)
-    for tab in ("Chat", "Train", "Runs", "Memory"):
+    for tab in ("Chat", "Arena", "Train", "Runs", "Memory"):
         visit.page.click(f"role=tab[name={tab}]")
         visit.page.wait_for_timeout(800)
         assert visit.page.evaluate("document.documentElement.scrollWidth") <= width

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from lab.cli import main
 from lab.config import build_config, command_line, flatten_config
-from lab.store import RunStore
+from lab.store import TRAIN, RunStore
 from tests.conftest import TINY, tiny, wait_until
 
 ROOT = Path(__file__).parents[1]
@@ -132,11 +130,13 @@ def test_the_readme_shows_every_command() -> None:
     """None is missing, and none is invented."""
     shown = {shlex.split(line)[3] for line in readme_commands()}
     known = {"train", "resume", "stop", "runs", "show", "generate", "export", "preview", "bench", "rebuild-db"}
-    known |= {"minds", "teach", "ask", "sleep", "forget", "chat", "exam"}
+    known |= {"minds", "teach", "ask", "sleep", "forget", "chat", "exam", "arena"}
     assert shown == known
 
 
-def test_the_readme_commands_work(store: RunStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_readme_commands_work(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each is run as it stands, in order, on fewer steps; benches are only parsed, they take minutes."""
     from lab.cli import _parser
 
@@ -159,24 +159,19 @@ def test_the_readme_commands_work(store: RunStore, monkeypatch: pytest.MonkeyPat
                 if name != "data"
                 for word in ("--" + name.replace("_", "-"), str(value))
             ]
+        if words[0] == "arena" and len(words) > 1 and words[1] == "tune":
+            continue
+        if words[0] == "arena" and "--stream" in words:
+            words += ["--facts", "4", "--steps", "6", "--width", "16", "--heads", "2", "--seeds", "1"]
         if words[0] == "stop":
-            run = subprocess.run([sys.executable, "-m", "lab", "train", "--detach", *FLAGS, "--steps", "100000"],
-                                 capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip()  # fmt: skip
-            wait_until(lambda run=run: store.get(run).status == "running")
+            assert main(["train", "--detach", *FLAGS, "--steps", "100000"]) == 0
+            wait_until(lambda: store.list(TRAIN)[0].status == "running")
         if words[0] == "resume":
             wait_until(lambda: not any(run.live for run in store.list()))
             words = [*words, "--detach"]
-        done: Any = subprocess.run(
-            [sys.executable, "-m", "lab", *words],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd=ROOT,
-            check=False,
-            input="",
-        )
-        assert done.returncode == 0, (line, done.stderr)
+        monkeypatch.setattr("sys.stdin", io.StringIO(""))
+        assert main(words) == 0, (line, capsys.readouterr().err)
     live = [run for run in store.list() if run.live]
     for run in live:
-        subprocess.run([sys.executable, "-m", "lab", "stop", run.id], check=False, cwd=ROOT)
+        main(["stop", run.id])
     wait_until(lambda: not any(store.read(run.folder).live for run in live))

@@ -27,11 +27,11 @@ GRIDS: dict[str, dict[str, Sequence[float]]] = {  # strategy: its settings and w
     "lwf": {"strength": (0.3, 1.0, 3.0)},
     "replay": {"weight": (0.5, 1.0, 2.0)},
     "der": {"match": (0.1, 0.3, 1.0)},
-    "dreams": {"count": (512, 1024), "weight": (3.0, 10.0, 30.0)},
+    "dreams": {"rows": (12, 24), "weight": (1.0, 3.0, 10.0)},
 }
 COMBINATIONS = (("dreams",), ("slots", "dreams"), ("bands", "dreams"), ("bands",))  # that may be called qor
-HEAD = """# What was tuned: python -m lab arena tune. On worlds and seeds (from 1000 on) that are never scored, by wordings that are
-# never scored; the same for all streams and both models.
+HEAD = """# What was tuned: python -m lab arena tune. On facts and seeds (from 1000 on) that are never scored, by wordings that are
+# never scored; the same for all streams and both models. Rates and the question's weight were tried by hand (LOG.md).
 """
 
 

@@ -133,7 +133,8 @@ def _report(store: RunStore, run: Run, arguments: argparse.Namespace) -> int:
         from lab.jobs import bench
 
         rows = readme_table(found.means, README_COLUMNS)
-        bench.write_readme({"bench": f"arena {Path(config.stream).stem}", "rows": rows})
+        order = " reverse" if config.order == "reverse" else ""
+        bench.write_readme({"bench": f"arena {Path(config.stream).stem}{order}", "rows": rows})
     return 0
 
 

@@ -55,9 +55,12 @@ def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
                 sizes = {name: gr.Button(name, size="sm") for name in SIZES}
             form = [_field(spec, hints[name]) for name, spec in specs.items() if not spec.metadata["advanced"]]
             upload = gr.File(
-                label="or your own: a .csv or .json of labels, or several .jsonl tasks", file_count="multiple",
+                label="or your own files", file_count="multiple",
                 file_types=[".csv", ".json", ".jsonl"], height=140, elem_id="arena-upload",
             )  # fmt: skip
+            gr.Markdown(
+                "A .csv (text, label) or CLINC-like .json is cut into tasks; of .jsonl files (prompt, answer) each is a task."
+            )
             with gr.Accordion("Every setting", open=False):
                 form += [_field(spec, hints[name]) for name, spec in specs.items() if spec.metadata["advanced"]]
             message = gr.HTML(elem_id="arena-message")
