@@ -244,6 +244,31 @@ def test_killing_the_app_ends_no_run(browser: Any, home: Path, tmp_path: Path) -
     wait_until(lambda: newest(runs).status == "stopped")
 
 
+def test_two_brains_compete_and_the_page_says_who_forgot(browser: Any, address: str) -> None:
+    """A mistake stands at its field; Start, live curves, the very answers, a verdict, files; found again by the next visit."""
+    visit = Visit(browser, address, tab="Arena")
+    visit.wait("#arena-size", "animals → arithmetic")
+    for name, value in (("seeds", 0), ("facts", 4), ("steps", 12)):
+        box = visit.page.locator(f"#arena-{name} input").first
+        box.fill(str(value))
+        box.press("Tab")
+    visit.wait("#arena-seeds", "seeds must be from 1")
+    visit.page.locator("#arena-seeds input").first.fill("1")
+    visit.page.locator("#arena-seeds input").first.press("Tab")
+    visit.wait("#arena-command", "--facts 4 --steps 12")
+    visit.page.click("#arena-start")
+    visit.wait("#arena-card", "finished")
+    visit.wait("#arena-verdict", "One seed declares no winner: qor")
+    visit.wait("#arena-answers", "right answer")
+    visit.page.wait_for_function("document.querySelectorAll('#arena-first .js-line').length >= 2")
+    visit.page.click("#arena-json")
+    visit.wait("#arena-note", "arena report")
+    visit.leave()
+    again = Visit(browser, address, tab="Arena")
+    again.wait("#arena-verdict", "One seed declares no winner: qor")
+    again.leave()
+
+
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_page(browser: Any, address: str, width: int, dark: bool) -> None:

@@ -25,7 +25,7 @@ CPU = Machine(torch.device("cpu"), "fp32", 1)
 MAKE: dict[str, Callable[[], Strategy]] = {
     name: lambda kind=kind, options=options: kind(CPU, 5, **options)  # type: ignore[misc]
     for name, kind in STRATEGIES.items()
-    for options in [{"dreams": {"count": 8}, "bands": {"count": 8, "steps": 6}}.get(name, {})]
+    for options in [{"dreams": {"ratio": 1.0}, "bands": {"count": 8, "steps": 6}}.get(name, {})]
 }
 
 
@@ -65,7 +65,7 @@ def weights(brain: Brain) -> dict[str, Tensor]:
 @pytest.mark.parametrize("name", MODELS)
 def test_sparse_moves_only_the_rows_of_chosen_slots(name: str) -> None:
     """All weights learn the first task; then at most 5 rows a step, all of them read, and with dreams beside as well."""
-    for others in ([], [Dreams(CPU, 5, count=8)]):
+    for others in ([], [Dreams(CPU, 5, ratio=1.0)]):
         brain, sparse = small(name), Sparse(CPU, 5, top=5)
         before = weights(brain)
         learn(brain, FIRST, sparse, *others, steps=30, lr=0.02)

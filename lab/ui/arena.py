@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import zipfile
 from dataclasses import fields
-from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -15,12 +14,13 @@ import pandas as pd
 
 from lab import jobs
 from lab.config import ArenaConfig, ConfigError, arena_line, build_arena
-from lab.jobs.report import FORMATS, Report, control_of, export_arena, report
-from lab.store import ARENA, ArenaLog, Run, RunStore
+from lab.jobs.report import FORMATS, export_arena, report
+from lab.store import ARENA, ArenaLog, RunStore
 from lab.ui.chart import live_chart
 from lab.ui.form import Field, error_updates, given_values, make_field
 from lab.ui.train import keep_upload, say
-from lab.ui.words import STATUS_MARKS, duration, sentence, tile
+from lab.ui.verdict import answer_table, run_card, verdict_card
+from lab.ui.words import sentence
 from lab.views import arena as views
 
 POLL_S = 1.0
@@ -35,12 +35,6 @@ SIZES: dict[str, dict[str, Any]] = {  # what the buttons set beside the defaults
     "Large: a hundred facts, five seeds": {"contestants": "qor,baseline,baseline+dreams,joint", "seeds": 5, "facts": 100, "steps": 600},
 }  # fmt: skip
 NOTHING = "Nobody has competed yet. Press Start: two brains learn animals, then arithmetic, and the page shows what they forget."
-MOST_ROWS = 60
-TILES = {
-    "ACC": ("knows at the end", "Mean recall of all tasks after the last one."),
-    "kept of the first task": ("kept of the first task", "Recall of the first task at the end, as a share of what it was once learnt."),
-    "learning accuracy": ("learnt", "Mean recall of each task just after it was learnt."),
-}  # fmt: skip
 
 
 def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
@@ -209,11 +203,11 @@ def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
         whole = told.seeds[told.seeds["task_order"] == order] if len(told.seeds) else told.seeds
         place = names.index(on) + 1 if on else 1
         return [
-            _card(run, config, log, told), gr.update(interactive=run.live and not run.stopping),
-            gr.update(interactive=run.status in ("stopped", "failed", "crashed")), _verdict(told, config, run),
+            run_card(run, config, log, told), gr.update(interactive=run.live and not run.stopping),
+            gr.update(interactive=run.status in ("stopped", "failed", "crashed")), verdict_card(told, config, run),
             views.retention(scores, probes, tasks, config.names(), 1), views.retention(scores, probes, tasks, config.names(), place),
             gr.update(choices=names, value=on), gr.update(choices=seeds, value=chosen),
-            _answers(said, config, place, chosen), told.means, views.anytime(scores, tasks, config.names()),
+            answer_table(said, config, place, chosen), told.means, views.anytime(scores, tasks, config.names()),
             views.tradeoff(whole, config.names()), views.cost(whole, config.names()), views.coverage(whole, config.names()),
             views.heatmap(scores, tasks, west), views.heatmap(scores, tasks, east),
             gr.update(choices=config.names(), value=west), gr.update(choices=config.names(), value=east), stamp,
@@ -289,89 +283,3 @@ def _keep(store: RunStore, paths: list[Path]) -> Path:
 
 def _of(table: pd.DataFrame, order: str) -> pd.DataFrame:
     return table[table["task_order"] == order]
-
-
-def _card(run: Run, config: ArenaConfig, log: ArenaLog, told: Report) -> str:
-    """How a run stands: status, progress with ETA, what each contestant does now."""
-    launched = datetime.fromisoformat(str(run.record["launched_at"])).timestamp()
-    share, left = jobs.time_left(config, log, time.time() - launched)
-    share = 1.0 if run.status == "finished" and not log.notices else share
-    status = "pausing" if run.stopping else {"stopped": "paused"}.get(run.status, run.status)
-    head = f"{STATUS_MARKS.get(run.status, '●')} {status}"
-    if run.live:
-        head += f" · {duration(left)} left" if left is not None else " · getting ready"
-    bar = (
-        f'<div class="lab-bar" role="progressbar" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" '
-        f'aria-valuemax="100" aria-label="progress"><div style="width:{share * 100:.1f}%"></div></div>'
-    )
-    tiles = []
-    names = {order: found for order, found in log.contested.get("tasks", {}).items()}
-    for row in log.progress().to_dict("records") if run.live else []:
-        if row["share"] < 1:
-            tasks = names.get(row["task_order"], [])
-            doing = tasks[row["task"] - 1] if row["task"] <= len(tasks) else ""
-            about = f"Seed {row['seed']} learns {doing}; loss {row['loss']:.2f} nats."
-            tiles.append(tile(f"{row['contestant']}, seed {row['seed']}", f"{row['share']:.0%} · {doing}", about))
-    for name in [] if run.live else config.names():
-        mine = told.seeds[told.seeds["contestant"] == name] if len(told.seeds) else told.seeds
-        if len(mine):
-            tiles.append(
-                tile(
-                    f"{name}: kept of the first task",
-                    f"{mine['kept of the first task'].mean():.0%}",
-                    TILES["kept of the first task"][1],
-                )
-            )
-    notes = "".join(sentence(text, "warning") for text in log.notices[-1:] if not run.live)
-    if run.record.get("message"):
-        notes += sentence(str(run.record["message"]), "error")
-    if run.record.get("traceback"):
-        trace = escape(str(run.record["traceback"]))
-        notes += f'<details class="lab-trace"><summary>What the worker said last</summary><pre>{trace}</pre></details>'
-    title = f'<div class="lab-head"><strong>{escape(run.id)}</strong><span class="lab-{run.status}">{escape(head)}</span></div>'
-    return f'<div class="lab-card">{title}{bar}<div class="lab-tiles">{"".join(tiles)}</div>{notes}</div>'
-
-
-def _verdict(told: Report, config: ArenaConfig, run: Run) -> str:
-    """The verdicts, and what they prove."""
-    if not told.verdicts:
-        words = "The verdict stands here once a contestant and its control are through the stream." if run.live else ""
-        return sentence(words) if words else ""
-    rows = "".join(f"<li>{escape(text)}</li>" for text in told.verdicts)
-    title = f"Verdict, against {control_of(config)}"
-    return (
-        f'<div class="lab-card"><div class="lab-card-title">{escape(title)}</div><ul class="lab-verdicts">{rows}</ul>'
-        f'<p class="lab-proves">{escape(told.proves)}</p></div>'
-    )
-
-
-def _answers(said: pd.DataFrame, config: ArenaConfig, on_task: int, seed: int | None) -> str:
-    """The very facts: what each contestant says now, right or wrong."""
-    rows = said[(said["on_task"] == on_task) & (said["seed"] == seed)] if len(said) else said
-    if rows.empty:
-        return sentence("The answers to every question appear here as soon as somebody was asked.")
-    tables = {}
-    for name in config.names():
-        mine = rows[rows["contestant"] == name]
-        if len(mine):
-            tables[name] = mine[mine["after_task"] == mine["after_task"].max()].set_index("prompt")
-    prompts = next(iter(tables.values()))["expected"]
-    head = "".join(
-        f"<th>{escape(name)}<br><small>after task {int(t['after_task'].iloc[0])}</small></th>"
-        for name, t in tables.items()
-    )
-    body = ""
-    for prompt, expected in list(prompts.items())[:MOST_ROWS]:
-        cells = ""
-        for table in tables.values():
-            if prompt not in table.index:
-                cells += "<td>–</td>"
-                continue
-            row = table.loc[prompt]
-            mark = ("lab-right", "✓") if row["correct"] else ("lab-wrong", "✗")
-            cells += f'<td class="{mark[0]}">{mark[1]} {escape(str(row["given"])[:40]) or "(nothing)"}</td>'
-        body += f"<tr><td>{escape(str(prompt))}</td><td>{escape(str(expected))}</td>{cells}</tr>"
-    return (
-        '<div class="lab-card lab-scroll"><div class="lab-card-title">What do they answer now?</div><table class="lab-answers">'
-        f"<thead><tr><th>question</th><th>right answer</th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )

@@ -45,13 +45,14 @@ class Held(Strategy):
 
 
 class Dreams(Held):
-    """Makes its own anchor before every task but the first, without what the new lessons contradict; nothing outlasts the task."""
+    """Makes its own anchor before every task but the first: `ratio` dreams for each lesson ever learnt, without what the new
+    lessons contradict. All that outlasts a task is the number of lessons."""
 
     def __init__(
-        self, machine: Machine, seed: int = 0, *, count: int = 512, weight: float = 10.0, rows: int = 24
+        self, machine: Machine, seed: int = 0, *, ratio: float = 1.7, weight: float = 3.0, rows: int = 12
     ) -> None:
         super().__init__(machine, seed, weight=weight, rows=rows)
-        self.count = count
+        self.ratio = ratio
         self.dreamt: Sequence[Dream] = ()
         self._new = Contradictions(())
 
@@ -62,9 +63,14 @@ class Dreams(Held):
         self.anchor, self.dreamt = None, ()
         if self.tasks:
             before = copy_brain(brain).eval()
-            batches = dream(before, self.count * self.tasks, self.draws("dreams"), openings=((START, 1.0, 96),))
+            count = round(self.ratio * int(self.held["lessons"]))
+            batches = dream(before, count, self.draws("dreams"), openings=((START, 1.0, 96),))
             self.dreamt = [one for batch in batches for one in batch]
             held = [one for one in self.dreamt if not self._new.against(one.tokens)]
             self.anchor = Anchor(before, held, self.machine.autocast) if held else None
         self.passing = self.anchor.targets if self.anchor else []
         return super().begin(brain, old_loss)
+
+    def finish(self, lessons: Sequence[Lesson]) -> None:
+        self.held["lessons"] = self.held.get("lessons", torch.tensor(0)) + len(lessons)
+        super().finish(lessons)
