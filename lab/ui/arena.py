@@ -76,13 +76,13 @@ def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
                 with gr.Column(min_width=300):
                     second = live_chart({}, "arena-second")
             with gr.Row():
-                task = gr.Dropdown(label="Task in the right chart and the answers", choices=[], elem_id="arena-task")
+                task = gr.Dropdown(label="Task of the right chart", choices=[], elem_id="arena-task")
+                asked = gr.Dropdown(label="Task of the answers", choices=[], elem_id="arena-asked")
                 seed = gr.Dropdown(label="Seed of the answers", choices=[], elem_id="arena-seed")
             answers = gr.HTML(elem_id="arena-answers")
     with gr.Accordion("Everything that was measured", open=False):
         means = gr.Dataframe(
             interactive=False,
-            wrap=True,
             elem_id="arena-means",
             label="Means over seeds, with 95% intervals",
             show_label=True,
@@ -171,10 +171,16 @@ def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
     stop.click(lambda name: act(jobs.stop, name), watched, seen, **quiet)
     resume.click(lambda name: act(jobs.resume, name), watched, seen, **quiet)
 
-    shown = [card, stop, resume, verdict, first, second, task, seed, answers, means, *charts, left, right, seen]
+    shown = [card, stop, resume, verdict, first, second, task, asked, seed, answers, means, *charts, left, right, seen]
 
     def watch(
-        name: str | None, on: str | None, chosen: int | None, west: str | None, east: str | None, before: str
+        name: str | None,
+        on: str | None,
+        about: str | None,
+        chosen: int | None,
+        west: str | None,
+        east: str | None,
+        before: str,
     ) -> list[Any]:
         """Show the watched run; nothing moves where nothing is new."""
         if not name:
@@ -186,7 +192,7 @@ def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
             return [sentence(str(error), "error"), *[gr.skip()] * (len(shown) - 1)]
         log = logs.setdefault(name, ArenaLog(run))
         log.read()
-        stamp = f"{name} {log.stamp} {run.status} {run.stopping} {on} {chosen} {west} {east}"
+        stamp = f"{name} {log.stamp} {run.status} {run.stopping} {on} {about} {chosen} {west} {east}"
         if stamp == before:
             return [gr.skip()] * len(shown)
         told = report(config, log)
@@ -195,27 +201,29 @@ def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
             _of(log.table(table), order) for table in ("scores", "probes", "tasks", "answers")
         )
         names = tasks["task"].tolist()
-        on = on if on in names else (names[1] if len(names) > 1 else None)
+        on = on if on in names else (names[-1] if names else None)
+        about = about if about in names else (names[0] if names else None)
         seeds = sorted({int(one) for one in said["seed"]})
         chosen = chosen if chosen in seeds else (seeds[0] if seeds else None)
         west = west if west in config.names() else config.names()[0]
         east = east if east in config.names() else config.names()[min(1, len(config.names()) - 1)]
         whole = told.seeds[told.seeds["task_order"] == order] if len(told.seeds) else told.seeds
-        place = names.index(on) + 1 if on else 1
+        place, shown_place = (names.index(one) + 1 if one else 1 for one in (on, about))
         return [
             run_card(run, config, log, told), gr.update(interactive=run.live and not run.stopping),
             gr.update(interactive=run.status in ("stopped", "failed", "crashed")), verdict_card(told, config, run),
             views.retention(scores, probes, tasks, config.names(), 1), views.retention(scores, probes, tasks, config.names(), place),
-            gr.update(choices=names, value=on), gr.update(choices=seeds, value=chosen),
-            answer_table(said, config, place, chosen), told.means, views.anytime(scores, tasks, config.names()),
+            gr.update(choices=names, value=on), gr.update(choices=names, value=about), gr.update(choices=seeds, value=chosen),
+            answer_table(said, config, shown_place, chosen), told.means,
+            views.anytime(scores, tasks, config.names()),
             views.tradeoff(whole, config.names()), views.cost(whole, config.names()), views.coverage(whole, config.names()),
             views.heatmap(scores, tasks, west), views.heatmap(scores, tasks, east),
             gr.update(choices=config.names(), value=west), gr.update(choices=config.names(), value=east), stamp,
         ]  # fmt: skip
 
-    inputs = [watched, task, seed, left, right, seen]
+    inputs = [watched, task, asked, seed, left, right, seen]
     gr.Timer(POLL_S).tick(watch, inputs, shown, trigger_mode="once", concurrency_limit=8, **quiet)
-    gr.on([watched.change, task.input, seed.input, left.input, right.input], watch, inputs, shown, **quiet)
+    gr.on([watched.change, task.input, asked.input, seed.input, left.input, right.input], watch, inputs, shown, **quiet)
 
     def export(name: str | None, kind: str) -> list[Any]:
         if not name:

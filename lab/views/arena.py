@@ -29,6 +29,7 @@ def retention(
     task = mine[on_task - 1] if on_task <= len(mine) else f"task {on_task}"
     frame = layout(f"Who still remembers {task}?", "tasks learnt", "recall")
     frame["yaxis"] |= SHARE
+    _room(frame, names)
     frame["xaxis"] |= {"tickvals": list(range(len(mine) + 1)), "range": [-0.1, len(mine) + 0.1]}
     points = pd.concat([
         scores[scores["on_task"] == on_task].rename(columns={"after_task": "moment"})[[*CELL, "moment", "recall"]],
@@ -78,6 +79,7 @@ def anytime(scores: pd.DataFrame, tasks: pd.DataFrame, names: Sequence[str]) -> 
     frame = layout("How much of all so far is known?", "tasks learnt", "mean recall")
     frame["yaxis"] |= SHARE
     frame["xaxis"] |= {"tickvals": list(range(1, len(tasks) + 1))}
+    _room(frame, names)
     known = scores[(scores["after_task"] > 0) & (scores["on_task"] <= scores["after_task"])]
     lines = []
     for i, (name, colour) in enumerate(colours(names).items()):
@@ -146,6 +148,7 @@ def _dots(
     empty: str = "no seed is whole yet",
 ) -> Figure:
     frame["hovermode"] = "closest"
+    _room(frame, names)
     dots = []
     for i, (name, colour) in enumerate(colours(names).items()):
         rows = seeds[seeds["contestant"] == name] if len(seeds) else seeds
@@ -158,6 +161,13 @@ def _dots(
             "hovertemplate": "%{text}: %{x:.3g}, %{y:.0%}<extra>" + name + "</extra>",
         })  # fmt: skip
     return {"data": dots, "layout": _said(frame, dots, empty)}
+
+
+def _room(frame: dict[str, Any], names: Sequence[str]) -> None:
+    """Make room for a legend of several rows between title and chart."""
+    rows = max(0, (sum(len(name) + 6 for name in names) - 20) // 36)
+    frame["margin"]["t"] += 19 * rows
+    frame["height"] += 19 * rows
 
 
 def _said(frame: dict[str, Any], drawn: Sequence[Any], reason: str) -> dict[str, Any]:
