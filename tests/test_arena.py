@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,26 +15,41 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import t as student
 
 from lab import jobs
-from lab.arena import brain_config, compare, compete, estimate, find_contestant, make_stream, matrix, summarise
-from lab.arena.contestants import ablations, make_strategies
+from lab.arena import (
+    ablations,
+    brain_config,
+    compare,
+    compete,
+    estimate,
+    find_contestant,
+    make_stream,
+    matrix,
+    settings,
+    summarise,
+)
+from lab.arena.contestants import make_strategies
 from lab.arena.metrics import anytime_accuracy, intransigence
 from lab.arena.runner import answer
-from lab.arena.streams import OpenLessons, PastDataError, segments
+from lab.arena.streams import Example, OpenLessons, PastDataError, segments
 from lab.cli import main
 from lab.config import ArenaConfig, ConfigError, TrainingConfig, build_arena
-from lab.events import Answered, Scored, TaskEnded
+from lab.events import Answered, Contested, Scored, TaskEnded, to_record
 from lab.jobs.arena import cells_of
 from lab.jobs.report import export_arena, report
 from lab.learning import STRATEGIES, Strategy, choose_machine
 from lab.models import count_parameters
-from lab.store import ArenaLog, Run, RunStore, connect
+from lab.store import ArenaLog, LogWriter, Run, RunStore, connect
 from tests.conftest import wait_until
 
 TINY: dict[str, Any] = {
     "facts": 6, "steps": 12, "width": 16, "layers": 2, "heads": 2, "seeds": 1, "probes": 1, "contestants": "qor+naive,baseline",
 }  # fmt: skip
+
+
+TUNED = settings()
 
 
 def tiny(**options: Any) -> ArenaConfig:
@@ -68,6 +84,36 @@ def test_every_metric_of_a_known_matrix() -> None:
     assert anytime_accuracy(r) == pytest.approx([0.9, (0.5 + 0.8) / 2, 2.0 / 3])
     joint = np.array([[0.0] * 3, [0.9] * 3, [0.9] * 3, [1.0, 0.9, 0.95]])
     assert intransigence(r, joint) == pytest.approx(((1.0 - 0.9) + (0.9 - 0.8) + (0.95 - 1.0)) / 3)
+
+
+def test_sql_computes_the_same_metrics(store: RunStore) -> None:
+    """The view arena_seeds, on three tasks of which the first was never learnt by the second contestant."""
+    run = store.create(tiny(stream="worlds-5"))
+    tables = {
+        "a": [[0.1, 0.0, 0.2], [0.9, 0.1, 0.2], [0.5, 0.8, 0.4], [0.6, 0.4, 1.0]],
+        "b": [[0.0, 0.0, 0.0], [0.0, 0.3, 0.2], [0.5, 0.9, 0.1], [0.7, 0.2, 0.8]],
+    }
+    with LogWriter(run.events) as log:
+        log.append(to_record(Contested("x", {"forward": ["p", "q", "r"]}, {}, 2, 0.0)))
+    for name, rows in tables.items():
+        (run.folder / "cells" / name).mkdir(parents=True)
+        with LogWriter(run.folder / "cells" / name / "events.jsonl") as log:
+            for after, row in enumerate(rows):
+                for on, recall in enumerate(row, 1):
+                    log.append(to_record(Scored(name, 7, "forward", after, on, "test", recall, 1.0, 10)))
+    with connect(store.home) as db:
+        found = db.sql("SELECT * FROM arena_seeds").df().set_index("contestant")
+        quantiles = db.sql("SELECT df, t975 FROM student_t ORDER BY df").fetchall()
+    for name, rows in tables.items():
+        ours = summarise(np.array(rows))
+        for column, metric in (
+            ("acc", "ACC"), ("learning_accuracy", "learning accuracy"), ("bwt", "BWT"), ("forgetting", "forgetting"), ("fwt", "FWT"),
+            ("oldest", "oldest"), ("newest", "newest"), ("kept_of_first", "kept of the first task"),
+        ):  # fmt: skip
+            assert found.loc[name, column] == pytest.approx(ours[metric]), (name, column)
+    assert len(quantiles) == 100 and all(
+        t975 == pytest.approx(student.ppf(0.975, df), abs=1e-4) for df, t975 in quantiles
+    )
 
 
 def test_an_interval_is_students() -> None:
@@ -178,35 +224,40 @@ def test_everybody_has_as_many_parameters() -> None:
     """Within half a percent, with a memory layer or without."""
     config = tiny(width=64, layers=2)
     names = ["qor", "baseline", "baseline+dreams", "joint", "qor+slots", "baseline+sparse", "qor+bands"]
-    counts = [count_parameters((c := find_contestant(name)).model, brain_config(c, config)) for name in names]
+    counts = [
+        count_parameters((c := find_contestant(name, TUNED)).model, brain_config(c, config, TUNED)) for name in names
+    ]
     assert max(counts) / min(counts) < 1.005
 
 
 def test_every_ablation_takes_something_away() -> None:
     """And the winner itself is a QOR."""
-    whole = find_contestant("qor")
-    assert whole.model == "qor" and {"no-gate", "one-period"} <= set(ablations())
-    for name in ablations():
-        less = find_contestant(f"qor/{name}")
+    whole = find_contestant("qor", TUNED)
+    assert whole.model == "qor" and {"no-gate", "one-period"} <= set(ablations(TUNED))
+    for name in ablations(TUNED):
+        less = find_contestant(f"qor/{name}", TUNED)
         assert (less.strategies, less.changes) != (whole.strategies, whole.changes)
 
 
 def test_past_data_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A strategy that keeps the lessons themselves and opens them later fails the run."""
+    """Who keeps the lessons and opens them later fails the run; who copies them beside `held` has nothing at the next task."""
+    kept: list[Any] = []
 
     class Peeking(Strategy):
         def finish(self, lessons: Sequence[Sequence[int]]) -> None:
-            self.kept = lessons
+            kept.append(lessons)
+            self.copied = list(lessons)
             super().finish(lessons)
 
         def begin(self, brain: Any, old_loss: Any = None) -> Any:
+            assert not hasattr(self, "copied")
             if self.tasks:
-                next(iter(self.kept))
+                next(iter(kept[0]))
             return super().begin(brain, old_loss)
 
     monkeypatch.setitem(STRATEGIES, "peeking", Peeking)
     with pytest.raises(PastDataError, match="must stay closed"):
-        list(compete(tiny(), find_contestant("baseline+peeking"), 1, "forward", tmp_path))
+        list(compete(tiny(), find_contestant("baseline+peeking", TUNED), 1, "forward", tmp_path, TUNED))
     lessons = OpenLessons([[1]])
     lessons.close()
     for look in (len, list, lambda some: some[0]):
@@ -218,15 +269,19 @@ def test_past_data_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_replay_keeps_to_its_bytes(name: str) -> None:
     """What is held never exceeds the budget, and is all that is counted."""
     machine = choose_machine(TrainingConfig(threads=1, precision="fp32"))
-    config = tiny(replay_bytes=4000, facts=40)
-    (strategy,) = make_strategies(find_contestant(f"baseline+{name}"), config, machine, 1)
+    config = tiny(replay_bytes=20_000, facts=40)
+    (strategy,) = make_strategies(find_contestant(f"baseline+{name}", TUNED), config, machine, 1, TUNED)
     from lab.models import build
 
-    brain = build("baseline", brain_config(find_contestant("baseline"), config))
+    brain = build("baseline", brain_config(find_contestant("baseline", TUNED), config, TUNED))
     for task in make_stream(config, 1, "forward"):
+        lessons = [e.lesson() for e in task.train]
+        before = {tuple(one) for one in strategy.lessons()}
+        strategy.meet(lessons)
         strategy.begin(brain)
-        strategy.finish([e.lesson() for e in task.train])
-        assert 0 < strategy.stored_bytes() <= 4000
+        strategy.finish(lessons)
+        assert 0 < strategy.stored_bytes() <= 20_000
+    assert before & {tuple(one) for one in strategy.lessons()}, "the first task's are still there"
 
 
 def test_equal_tokens_give_a_rehearser_fewer_steps(tmp_path: Path) -> None:
@@ -235,7 +290,9 @@ def test_equal_tokens_give_a_rehearser_fewer_steps(tmp_path: Path) -> None:
     steps = {}
     for name in ("baseline", "baseline+replay"):
         ends = [
-            e for e in compete(config, find_contestant(name), 1, "forward", tmp_path / name) if isinstance(e, TaskEnded)
+            e
+            for e in compete(config, find_contestant(name, TUNED), 1, "forward", tmp_path / name, TUNED)
+            if isinstance(e, TaskEnded)
         ]
         steps[name] = [ends[0].steps, ends[1].steps - ends[0].steps]
     assert steps["baseline"][0] == steps["baseline+replay"][0]
@@ -251,7 +308,7 @@ def events_of(config: ArenaConfig, name: str, folder: Path, stop_after: int | No
     def stop() -> bool:
         return len(ended) == stop_after
 
-    for event in compete(config, find_contestant(name), 1, "forward", folder, stop=stop):
+    for event in compete(config, find_contestant(name, TUNED), 1, "forward", folder, TUNED, stop=stop):
         ended += [event] if isinstance(event, TaskEnded) else []
         yield event
 
@@ -335,6 +392,13 @@ def test_a_budget_is_kept_or_refused(store: RunStore) -> None:
     refused = run_to_end(store, tiny(steps=100_000, minutes=0.2))
     assert refused.status == "failed" and "must fit into the budget" in refused.record["message"]
     assert "What fits: --minutes" in refused.record["message"]
+    config = tiny(equal="seconds", seconds=1, minutes=0.3, seeds=40, contestants="baseline,baseline+l2")
+    began = time.monotonic()
+    ended = run_to_end(store, config)
+    log = ArenaLog(ended)
+    log.read()
+    assert time.monotonic() - began < 60 and 0 < len(report(config, log).seeds) < 80
+    assert ended.status == "stopped" and "minutes were over" in log.notices[-1]
 
 
 # ---- bad input ------------------------------------------------------------------------------------------------------
@@ -355,6 +419,9 @@ GOOD = [{"prompt": "a?", "answer": "1"}, {"prompt": "b?", "answer": "2"}]
         (["--contestants", "gpt"], "a contestant must be qor or baseline"),
         (["--contestants", "qor+magic"], "a contestant must be"),
         (["--contestants", ","], "contestants must name somebody"),
+        (["--contestants", "baseline+lora+slots"], "only one strategy of"),
+        (["--stream", "~nobody-here/x"], "stream must be one of mind-test"),
+        (["--stream", "x" * 5000], "stream must be one of mind-test"),
         (["--seeds", "0"], "seeds must be from 1"),
         (["--facts", "1"], "facts must be from 2"),
         (["--stream", "nowhere"], "stream must be one of mind-test"),
@@ -380,6 +447,7 @@ def test_a_mistake_is_one_sentence(
         ([GOOD, [{"prompt": "c?"}]], 'JSON with "prompt" and "answer"'),
         ([GOOD, [{"prompt": "c?", "answer": "1"}, {"prompt": "c?", "answer": "2"}]], "one answer within a task"),
         ([GOOD, [{"prompt": "c?", "answer": "1"}] * 2], "must not come twice"),
+        ([GOOD, [{"prompt": f"{i % 150}?", "answer": f"{i}"} for i in range(160)]], "one answer within a task"),
         ([[], GOOD], "must have examples"),
     ],
 )
@@ -410,14 +478,66 @@ def test_one_seed_and_a_paused_run_say_so(store: RunStore) -> None:
     done = run_to_end(store, one)
     log = ArenaLog(done)
     log.read()
-    assert all("One seed declares no winner" in sentence for sentence in report(one, log).verdicts)
+    verdicts = report(one, log).verdicts
+    assert len(verdicts) == 2 and all("One seed declares no winner" in sentence for sentence in verdicts)
+    before = len(list(run.folder.glob("cells/*/checkpoints/*")))
+    jobs.resume(store, paused)
+    jobs.stop(store, run)
+    wait_until(lambda: not jobs.refresh(store, run).live)
+    assert len(list(run.folder.glob("cells/*/checkpoints/*"))) >= before
 
 
 def test_answers_are_free_running_and_end_by_themselves() -> None:
-    """A fresh brain's answer is whatever it writes, never the right one handed to it."""
-    from lab.models import build
+    """A brain that writes the right letters and then goes on has not answered; one that stops has."""
+    from lab.data.tokenizer import ANSWER, END
+    from lab.models import Brain
 
-    torch.manual_seed(0)
-    brain = build("baseline", brain_config(find_contestant("baseline"), tiny()))
-    task = make_stream(tiny(), 1, "forward")[0]
-    assert not any(given == one.answer for given, one in zip(answer(brain, task.test), task.test, strict=True))
+    class Parrot(Brain):
+        """Writes x, and then ends or does not."""
+
+        def __init__(self, ends: bool) -> None:
+            super().__init__()
+            self.weight, self.ends = torch.nn.Parameter(torch.zeros(1)), ends
+
+        def forward(self, tokens: Any, state: Any = None) -> Any:
+            logits = torch.zeros(*tokens.shape, 264)
+            after = (tokens != ANSWER) & torch.tensor(self.ends)
+            logits[..., ord("x")] = torch.where(after, 0.0, 1.0)
+            logits[..., END] = torch.where(after, 1.0, 0.0)
+            return logits, state
+
+    few = [Example("a?", "x"), Example("b?", "x")]
+    assert answer(Parrot(True), few, 3) == ["x", "x"] and answer(Parrot(False), few, 1) == ["", ""]
+
+
+def test_a_text_is_never_learnt_and_scored(tmp_path: Path) -> None:
+    """Rows that come twice, and splits that share texts; without a split every fifth text of a label is scored."""
+    rows = ["text,label"] + [f"{label}{i % 7},{label}" for i in range(30) for label in "abcdefg"]
+    (tmp_path / "twice.csv").write_text("\n".join(rows))
+    for task in make_stream(tiny(stream=str(tmp_path / "twice.csv"), parts=2, facts=200), 1, "forward"):
+        assert not {e.prompt for e in task.train} & {e.prompt for e in task.test}
+    (tmp_path / "other-domains.json").write_text(json.dumps({"x": ["a"], "y": ["b"]}))
+    names = [t.name for t in make_stream(tiny(stream=str(tmp_path / "twice.csv"), parts=2, facts=200), 1, "forward")]
+    assert names == ["part 1", "part 2"], "domains that name only some labels are another file's"
+
+
+@pytest.mark.parametrize(
+    "text", ["text,label\n" + '"' + "x" * 140_000, "\ufefftext,label\na,b\na,b\n", "text;label\na;b"]
+)
+def test_a_broken_file_of_labels_is_one_sentence(text: str, tmp_path: Path) -> None:
+    """An unclosed quote, too little in it, other columns."""
+    (tmp_path / "odd.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError):
+        make_stream(tiny(stream=str(tmp_path / "odd.csv"), parts=2), 1, "forward")
+
+
+def test_where_facts_change_the_verdict_is_about_the_new(store: RunStore) -> None:
+    """To keep old values is no merit there."""
+    config = tiny(stream="updates", contestants="baseline+frozen,baseline", seeds=2, control="baseline", steps=30)
+    run = run_to_end(store, config)
+    log = ArenaLog(run)
+    log.read()
+    told = report(config, log)
+    assert any("of the new values known" in sentence for sentence in told.verdicts)
+    assert not any("first task kept" in sentence for sentence in told.verdicts)
+    assert told.seeds["old values left"].notna().all()

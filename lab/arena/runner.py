@@ -16,22 +16,31 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-from lab.arena.contestants import Contestant, brain_config, make_strategies, settings
+from lab.arena.contestants import Contestant, Settings, brain_config, make_strategies
 from lab.arena.streams import Example, OpenLessons, Task, make_stream, segments
 from lab.config import ArenaConfig, TrainingConfig
 from lab.data.curriculum.batches import pad
-from lab.data.tokenizer import ANSWER, BYTES, END, START, decode, encode
+from lab.data.tokenizer import ANSWER, END, START, decode, encode
 from lab.events import Answered, ArenaEvent, Begun, Practised, Probed, Scored, TaskEnded
-from lab.learning import Dreams, Machine, Progress, answers_of, choose_machine, load_newest, practise, save_checkpoint
+from lab.learning import (
+    Contradictions,
+    Dreams,
+    Machine,
+    Progress,
+    answers_of,
+    choose_machine,
+    load_newest,
+    practise,
+    save_checkpoint,
+)
 from lab.models import Brain, build
 from lab.models.sampling import complete
 
-LONGEST = 40  # bytes of an answer
 PROBED = 32  # examples of a task that are looked at while another is learnt
 ROWS = 64
 TOLD_S = 0.5  # seconds between two reports of progress
 TIMED = 5  # steps that an estimate is made from
-ANSWERED = 0.5  # a brain that has learnt ends its answers, a fresh one goes on to LONGEST
+ANSWERED = 0.5  # a brain that has learnt ends its answers, a fresh one goes on
 
 
 def compete(
@@ -40,6 +49,7 @@ def compete(
     seed: int,
     order: str,
     folder: Path,
+    tuned: Settings,
     *,
     split: str = "test",
     stop: Callable[[], bool] = lambda: False,
@@ -48,18 +58,21 @@ def compete(
 
     With `split` "validation" the examples for tuning are scored in the place of the test's.
     """
-    cell = _Cell(config, contestant, seed, order, folder)
+    cell = _Cell(config, contestant, seed, order, folder, tuned, stop)
     if split == "validation":
         cell.tasks = [replace(task, test=task.validation) for task in cell.tasks]
     yield Begun(contestant.name, seed, order, cell.done)
     if cell.done < 0:
         yield from cell.score(0)
-        cell.save(0)
-    for place in range(cell.done + 1, len(cell.tasks) + 1):
-        yield from cell.learn(place, stop)
         if stop():
             return
-        yield from cell.score(place)
+        cell.save(0)
+    for place in range(cell.done + 1, len(cell.tasks) + 1):
+        yield from cell.learn(place)
+        if not stop():
+            yield from cell.score(place)
+        if stop():
+            return
         yield cell.price(place)
         cell.save(place)
 
@@ -67,14 +80,21 @@ def compete(
 class _Cell:
     """A contestant with a seed and an order of the tasks; `done` tasks are learnt."""
 
-    def __init__(self, config: ArenaConfig, contestant: Contestant, seed: int, order: str, folder: Path) -> None:
+    def __init__(
+        self, config: ArenaConfig, contestant: Contestant, seed: int, order: str, folder: Path, tuned: Settings,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
         torch.set_num_threads(1)  # cells run side by side
+        self.tuned, self.stop = tuned, stop
         self.config, self.contestant, self.seed, self.order, self.folder = config, contestant, seed, order, folder
         self.tasks = make_stream(config, seed, order)
         self.stretches = segments(self.tasks, config.mode, config.blur, seed)
-        self.machine: Machine = choose_machine(TrainingConfig(threads=1))
-        self.brain: Brain = build(contestant.model, brain_config(contestant, config), seed=seed).to(self.machine.device)
-        self.strategies = make_strategies(contestant, config, self.machine, seed)
+        self.machine: Machine = choose_machine(TrainingConfig(threads=1, device="cpu"))
+        self.brain: Brain = build(contestant.model, brain_config(contestant, config, tuned), seed=seed).to(
+            self.machine.device
+        )
+        self.longest = 1 + max(len(encode(one.answer)) for task in self.tasks for one in (*task.train, *task.test))
+        self.strategies = make_strategies(contestant, config, self.machine, seed, tuned)
         self.done, self._began, self._counted = -1, 0.0, 0
         self.tokens = self.steps = self.stored = 0
         self.seconds = 0.0
@@ -107,15 +127,21 @@ class _Cell:
     def _who(self) -> tuple[str, int, str]:
         return self.contestant.name, self.seed, self.order
 
-    def learn(self, place: int, stop: Callable[[], bool]) -> Iterator[ArenaEvent]:
+    def renew(self) -> None:
+        """Make the strategies anew with what they hold: only `held` outlasts a task."""
+        before = self.strategies
+        self.strategies = make_strategies(self.contestant, self.config, self.machine, self.seed, self.tuned)
+        for old, new in zip(before, self.strategies, strict=True):
+            new.held, new.tasks, new.stop = old.held, old.tasks, self.stop
+
+    def learn(self, place: int) -> Iterator[ArenaEvent]:
         """Learn the lessons of stretch `place`, which are closed afterwards."""
-        opens = any(strategy.opens_past for strategy in self.strategies)
-        past = [one for stretch in self.stretches[: place - 1] for one in stretch] if opens else []
-        lessons = OpenLessons([*past, *self.stretches[place - 1]])
+        self.renew()
+        lessons = OpenLessons([*self._past(place), *self.stretches[place - 1]])
         torch.manual_seed(1000 * self.seed + place)
         looks = [(i + 1) / (self.config.probes + 1) for i in range(self.config.probes)]  # shares of the task
         self._began, told, before = time.monotonic(), 0.0, self.seconds
-        for step in self._practise(place, lessons, stop):
+        for step in self._practise(place, lessons):
             self.seconds = before + time.monotonic() - self._began
             if time.monotonic() - told > TOLD_S or step.step == step.of:
                 told = time.monotonic()
@@ -129,18 +155,30 @@ class _Cell:
             self._counted = step.tokens
         self.coverage = self._coverage(place)
         pause = time.monotonic()
-        if not stop():
+        if not self.stop():
             self.stored = max(self.stored, self._stored())
             for strategy in self.strategies:
                 strategy.finish(lessons)
+                self.tokens += strategy.slept_tokens
             self.stored = max(self.stored, self._stored())
         self.seconds += time.monotonic() - pause
         lessons.close()
         self.brain.eval()
 
-    def _practise(self, place: int, lessons: OpenLessons, stop: Callable[[], bool]) -> Iterator[Progress]:
+    def _past(self, place: int) -> list[list[int]]:
+        """The lessons of past tasks that still stand, for whoever declares to open them."""
+        if not any(strategy.opens_past for strategy in self.strategies):
+            return []
+        kept: list[list[int]] = []
+        for stretch in self.stretches[:place]:
+            new = Contradictions(stretch)
+            kept = [lesson for lesson in kept if not new.against(lesson)]
+            kept += stretch
+        return kept[: len(kept) - len(self.stretches[place - 1])]
+
+    def _practise(self, place: int, lessons: OpenLessons) -> Iterator[Progress]:
         """The steps of one task, which end by the same rule for everybody."""
-        config, tuned, self._counted = self.config, settings(), 0
+        config, tuned, self._counted = self.config, self.tuned, 0
         mean = sum(map(len, self.stretches[place - 1])) / len(self.stretches[place - 1])
         aims = {
             "steps": lambda steps, tokens: steps / config.steps,
@@ -150,7 +188,7 @@ class _Cell:
         yield from practise(
             self.brain.train(), lessons, self.strategies, steps=config.steps, batch_size=config.batch_size,
             lr=tuned["rates"][self.contestant.model], seed=1000 * self.seed + place, whole=tuned["whole"]["weight"],
-            rates=True, spent=aims[config.equal], stop=stop,
+            rates=True, spent=aims[config.equal], stop=self.stop,
         )  # fmt: skip
 
     def _stored(self) -> int:
@@ -175,17 +213,19 @@ class _Cell:
         self.brain.eval()
         for on, task in enumerate(self.tasks[:place], 1):
             few = _spread(task.test, PROBED)
-            given = answer(self.brain, few)
+            given = answer(self.brain, few, self.longest)
             yield Probed(*self._who, at, on, sum(g == one.answer for g, one in zip(given, few, strict=True)) / len(few))
 
     def score(self, after: int) -> Iterator[ArenaEvent]:
         """Ask everything of all tasks."""
         self.brain.eval()
         for on, task in enumerate(self.tasks, 1):
+            if self.stop():
+                return
             for split, examples in (("test", task.test), ("taught", _first_wordings(task)), ("stale", task.stale)):
                 if not examples or (split != "test" and on > after):
                     continue
-                given = answer(self.brain, examples)
+                given = answer(self.brain, examples, self.longest)
                 hits = [g == one.answer for g, one in zip(given, examples, strict=True)]
                 recall = sum(hits) / len(hits)
                 yield Scored(*self._who, after, on, split, recall, self._loss(examples), len(hits))
@@ -207,11 +247,16 @@ class _Cell:
         return total / count
 
 
-def estimate_seconds(config: ArenaConfig, contestant: Contestant) -> float:
+def estimate_seconds(config: ArenaConfig, contestant: Contestant, tuned: Settings) -> float:
     """About how long one way through the stream takes on one core: a few steps are timed, and what it rehearses is added."""
-    cell = _Cell(config, contestant, config.first_seed, config.orders()[0], Path("/nonexistent"))
+    cell = _Cell(config, contestant, config.first_seed, config.orders()[0], Path("/nonexistent"), tuned)
+    tasks, lessons = len(cell.tasks), sum(map(len, cell.stretches))
+    few = _spread(cell.tasks[0].test, PROBED)
+    began = time.monotonic()
+    answer(cell.brain.eval(), few, cell.longest)
+    answering = (time.monotonic() - began) / len(few)
     if config.equal == "seconds":
-        learning = config.seconds * len(cell.tasks)
+        learning = config.seconds * tasks
     else:
         times = []
         steps = practise(
@@ -221,20 +266,18 @@ def estimate_seconds(config: ArenaConfig, contestant: Contestant) -> float:
         for _ in steps:
             times.append(time.monotonic() - began)
             began = time.monotonic()
-        more = sum(getattr(strategy, "rows", 0) for strategy in cell.strategies) / config.batch_size
-        learning = config.steps * sorted(times)[TIMED // 2] * (len(cell.tasks) + more * (len(cell.tasks) - 1))
-    began = time.monotonic()
-    few = _spread(cell.tasks[0].test, PROBED)
-    answer(cell.brain.eval(), few)
-    asked = sum(len(task.test) for task in cell.tasks) * (1.5 * len(cell.tasks) + 1)
-    looked = config.probes * PROBED * len(cell.tasks) * (len(cell.tasks) + 1) / 2
-    return learning + (time.monotonic() - began) / len(few) * ANSWERED * (asked + looked)
+        more = sum(strategy.rows for strategy in cell.strategies) / config.batch_size
+        learning = config.steps * sorted(times)[len(times) // 2] * (tasks + more * (tasks - 1)) if times else 0.0
+    dreamt = sum(getattr(strategy, "ratio", 0.0) for strategy in cell.strategies) * lessons * (tasks - 1) / 2
+    asked = sum(len(task.test) for task in cell.tasks) * (1.5 * tasks + 1)
+    looked = config.probes * PROBED * tasks * (tasks + 1) / 2
+    return learning + answering * (dreamt + ANSWERED * (asked + looked))
 
 
-def answer(brain: Brain, examples: Sequence[Example]) -> list[str]:
-    """Give the brain's free-running greedy answers."""
+def answer(brain: Brain, examples: Sequence[Example], longest: int) -> list[str]:
+    """Give the brain's free-running greedy answers of up to `longest` tokens; one that does not end by itself is none."""
     prompts = [[START, *encode(one.prompt), ANSWER] for one in examples]
-    return [decode([t for t in found.tokens if t < BYTES]) for found in complete(brain, prompts, LONGEST, stop=END)]
+    return [decode(one.tokens) if one.ended else "" for one in complete(brain, prompts, longest, stop=END)]
 
 
 def _first_wordings(task: Task) -> tuple[Example, ...]:

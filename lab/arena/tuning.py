@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lab.arena.contestants import Contestant, settings
+from lab.arena.contestants import Contestant, Settings, settings
 from lab.arena.metrics import final_accuracy, matrix
 from lab.arena.runner import compete
 from lab.config import ArenaConfig, ConfigError
@@ -27,7 +27,7 @@ GRIDS: dict[str, dict[str, Sequence[float]]] = {  # strategy: its settings and w
     "lwf": {"strength": (0.3, 1.0, 3.0)},
     "replay": {"weight": (0.5, 1.0, 2.0)},
     "der": {"match": (0.1, 0.3, 1.0)},
-    "dreams": {"rows": (12, 24), "weight": (1.0, 3.0, 10.0)},
+    "dreams": {"ratio": (1.0, 1.7), "rows": (12, 24), "weight": (1.0, 3.0, 10.0)},
 }
 COMBINATIONS = (("dreams",), ("slots", "dreams"), ("bands", "dreams"), ("bands",))  # that may be called qor
 HEAD = """# What was tuned: python -m lab arena tune. On facts and seeds (from 1000 on) that are never scored, by wordings that are
@@ -37,7 +37,7 @@ HEAD = """# What was tuned: python -m lab arena tune. On facts and seeds (from 1
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting, its final accuracy by seed, and whether it is the best of its kind so far."""
+    """One setting and its final accuracy by seed."""
 
     what: str
     values: dict[str, Any]
@@ -60,8 +60,12 @@ def tune(config: ArenaConfig, parts: Sequence[str]) -> Iterator[Trial]:
             yield trial
             best = trial if best is None or trial.mean > best.mean else best
         assert best is not None
-        settings()[part] = {**settings().get(part, {}), **best.values}
-        _write(settings())
+        _write(_with(part, best.values))
+
+
+def _with(part: str, values: dict[str, Any]) -> Settings:
+    """The settings as they stand, but for `values` of one part."""
+    return {**settings(), part: {**settings().get(part, {}), **values}}
 
 
 def _grid(part: str) -> Iterator[dict[str, Any]]:
@@ -77,19 +81,14 @@ def _try(config: ArenaConfig, part: str, values: dict[str, Any]) -> Trial:
     contestant = Contestant(f"tuned {part}", "baseline", (part,))
     if part == "qor":
         contestant = Contestant("tuned qor", "qor", tuple(values["strategies"]))
-    kept = settings().get(part, {})
-    settings()[part] = {**kept, **values}
-    try:
-        found = [_accuracy(replace(config, stream="tuning"), contestant, FIRST_SEED + i) for i in range(config.seeds)]
-    finally:
-        settings()[part] = kept
-    return Trial(part, values, found)
+    config, tuned = replace(config, stream="tuning", probes=0), _with(part, values)
+    return Trial(part, values, [_accuracy(config, contestant, FIRST_SEED + i, tuned) for i in range(config.seeds)])
 
 
-def _accuracy(config: ArenaConfig, contestant: Contestant, seed: int) -> float:
+def _accuracy(config: ArenaConfig, contestant: Contestant, seed: int, tuned: Settings) -> float:
     scores = []
     with tempfile.TemporaryDirectory() as folder:
-        for event in compete(replace(config, probes=0), contestant, seed, "forward", Path(folder), split="validation"):
+        for event in compete(config, contestant, seed, "forward", Path(folder), tuned, split="validation"):
             if isinstance(event, Scored) and event.split == "test":
                 scores.append((event.after_task, event.on_task, event.recall))
     return final_accuracy(matrix(scores, max(on for _, on, _ in scores)))

@@ -26,7 +26,7 @@ from lab.store import ArenaLog, LogWriter, Run, RunStore
 
 WAIT_S = 0.3
 SAFETY = 1.1  # of an estimate, since machines have moods
-LOCK_S = 20.0  # an orphan of a killed worker ends by then
+LOCK_S = 600.0  # an orphan of a killed worker ends by then
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,20 @@ def cells_of(config: ArenaConfig) -> list[Cell]:
     return [Cell(name, seed, order) for seed, order, name in rounds]
 
 
-def check_arena(config: ArenaConfig) -> dict[str, Any]:
+def check_arena(config: ArenaConfig, tuned: dict[str, Any] | None = None) -> dict[str, Any]:
     """Give what a form shows before it runs: tasks, their sizes, parameters. Raises ConfigError for what cannot run."""
-    from lab.arena import brain_config, find_contestant, make_stream
+    from lab.arena import brain_config, find_contestant, make_stream, settings
     from lab.learning import count_parameters
 
-    found = {name: find_contestant(name) for name in config.names()}
+    tuned = tuned or settings()
+    found = {name: find_contestant(name, tuned) for name in config.names()}
     tasks = {order: make_stream(config, config.first_seed, order) for order in config.orders()}
-    sizes = {name: count_parameters(one.model, brain_config(one, config)) for name, one in found.items()}
+    sizes = {name: count_parameters(one.model, brain_config(one, config, tuned)) for name, one in found.items()}
     first = tasks[config.orders()[0]]
     return {
         "tasks": {order: [task.name for task in some] for order, some in tasks.items()}, "parameters": sizes,
         "lessons": [len(task.train) for task in first], "scored": [len(task.test) for task in first],
-        "cells": len(cells_of(config)),
+        "cells": len(cells_of(config)), "settings": tuned,
     }  # fmt: skip
 
 
@@ -69,7 +70,7 @@ def workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def run_cell(config: ArenaConfig, cell: Cell, run: Path, deadline: float | None) -> float:
+def run_cell(config: ArenaConfig, cell: Cell, run: Path, tuned: dict[str, Any], deadline: float | None) -> float:
     """Let one cell learn to its end, in a process of its own; gives its seconds. It ends early with the run's stop file, the
     deadline or the death of the worker."""
     from lab.arena import compete, find_contestant
@@ -84,8 +85,8 @@ def run_cell(config: ArenaConfig, cell: Cell, run: Path, deadline: float | None)
     folder = cell.folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock", timeout=LOCK_S), LogWriter(folder / "events.jsonl") as log:
-        contestant = find_contestant(cell.contestant)
-        for event in compete(config, contestant, cell.seed, cell.order, folder / "checkpoints", stop=stop):
+        contestant = find_contestant(cell.contestant, tuned)
+        for event in compete(config, contestant, cell.seed, cell.order, folder / "checkpoints", tuned, stop=stop):
             log.append(to_record(event))
             if isinstance(event, TaskEnded):
                 log.sync()
@@ -98,12 +99,12 @@ class _Pool:
 
     config: ArenaConfig
     run: Run
+    tuned: dict[str, Any]
     deadline: float | None
     estimates: dict[str, float]
     waiting: list[Cell]
     busy: dict[Future[float], Cell] = field(default_factory=dict)
     took: dict[str, list[float]] = field(default_factory=dict)
-    left_out: int = 0
 
     def fits(self, cell: Cell) -> bool:
         """Whether a cell that begins now is likely to end in time."""
@@ -117,9 +118,8 @@ class _Pool:
         while self.waiting and len(self.busy) < workers() and not (self.run.folder / "stop").exists():
             cell = self.waiting.pop(0)
             if self.fits(cell):
-                self.busy[pool.submit(run_cell, self.config, cell, self.run.folder, self.deadline)] = cell
-            else:
-                self.left_out += 1
+                future = pool.submit(run_cell, self.config, cell, self.run.folder, self.tuned, self.deadline)
+                self.busy[future] = cell
 
     def drain(self) -> None:
         """Take in what ended. Raises what a cell raised."""
@@ -131,14 +131,14 @@ class _Pool:
 
 def compete_all(store: RunStore, run: Run, resume: bool, stop: Callable[[], bool]) -> tuple[Run, str]:
     """Run all cells of an arena run, as many at once as there are cores; gives how it ended. Raises ConfigError."""
-    config = run.arena()
-    about = check_arena(config)
-    run = store.update(run, parameters=max(about["parameters"].values()), device="cpu")
+    began, config = time.time(), run.arena()
+    about = check_arena(config, run.record.get("settings"))
+    run = store.update(run, parameters=max(about["parameters"].values()), device="cpu", settings=about["settings"])
     cells = [cell for cell in cells_of(config) if _tasks_done(cell, run.folder) < len(about["tasks"][cell.order])]
-    estimates = _estimate(config, cells) if config.minutes else {}
+    estimates = _estimate(config, cells, about["settings"]) if config.minutes else {}
     _check_budget(config, estimates)
-    deadline = time.time() + 60 * config.minutes if config.minutes else None
-    state = _Pool(config, run, deadline, estimates, cells)
+    deadline = began + 60 * config.minutes if config.minutes else None
+    state = _Pool(config, run, about["settings"], deadline, estimates, cells)
     done = sum(_tasks_done(cell, run.folder) / len(about["tasks"][cell.order]) for cell in cells_of(config))
     with LogWriter(run.events) as log:
         contested = Contested(config.stream, about["tasks"], about["parameters"], about["cells"], done / about["cells"])
@@ -174,11 +174,12 @@ def _tasks_done(cell: Cell, run: Path) -> int:
     return int(found[-1].stem) if found else 0
 
 
-def _estimate(config: ArenaConfig, cells: list[Cell]) -> dict[str, float]:
+def _estimate(config: ArenaConfig, cells: list[Cell], tuned: dict[str, Any]) -> dict[str, float]:
     """Seconds that a cell of each contestant takes, by a few of its steps."""
     from lab.arena import estimate_seconds, find_contestant
 
-    return {name: estimate_seconds(config, find_contestant(name)) for name in {cell.contestant for cell in cells}}
+    names = {cell.contestant for cell in cells}
+    return {name: estimate_seconds(config, find_contestant(name, tuned), tuned) for name in names}
 
 
 def _check_budget(config: ArenaConfig, estimates: dict[str, float]) -> None:

@@ -23,6 +23,7 @@ from lab.store import ArenaLog, Run
 from lab.store.arena import TABLES
 
 JUDGED = {"ACC": "recall of all tasks at the end", "kept of the first task": "of the first task kept"}
+UPDATED = {"newest": "of the new values known", "old values gone": "of the old values gone"}  # where facts change
 CONTROLS = ("baseline+dreams", "baseline+replay", "baseline")  # the hardest first
 FORMATS = ("csv", "parquet", "json", "html")
 
@@ -40,7 +41,13 @@ class Report:
 def control_of(config: ArenaConfig) -> str:
     """Whom the others are compared with: the chosen one, else the hardest control among them, else the last."""
     names = config.names()
-    return config.control or next((name for name in CONTROLS if name in names[1:]), names[-1])
+    last = next((name for name in reversed(names) if name != "joint"), names[-1])
+    return config.control or next((name for name in CONTROLS if name in names), last)
+
+
+def judged(seeds: pd.DataFrame) -> dict[str, str]:
+    """The metrics that a verdict is about: where facts change, to keep the old is no merit."""
+    return UPDATED if len(seeds) and seeds["old values left"].notna().any() else JUDGED
 
 
 def whole_cells(log: ArenaLog) -> list[tuple[tuple[str, int, str], Any, int]]:
@@ -75,6 +82,7 @@ def report(config: ArenaConfig, log: ArenaLog) -> Report:
             "contestant": name, "seed": seed, "task_order": order, **summarise(r),
             "intransigence": None if ceiling is None else intransigence(r, ceiling),
             "old values left": float(stale.mean()) if len(stale) else None,
+            "old values gone": 1 - float(stale.mean()) if len(stale) else None,
             "dream coverage": mine["coverage"].dropna().mean() if mine["coverage"].notna().any() else None,
             "seconds": last.get("seconds"), "tokens": last.get("tokens"), "stored_bytes": last.get("stored_bytes"),
             "peak_bytes": last.get("peak_bytes"), "parameters": log.contested.get("parameters", {}).get(name),
@@ -115,7 +123,7 @@ def _verdicts(seeds: pd.DataFrame, config: ArenaConfig) -> list[str]:
             ours = here[here["contestant"] == name]
             if name == control or not len(ours.index.intersection(theirs.index)):
                 continue
-            for metric, words in JUDGED.items():
+            for metric, words in judged(seeds).items():
                 _, sentence = compare(name, control, ours[metric].to_dict(), theirs[metric].to_dict(), words)
                 found.append(sentence + note)
     return found

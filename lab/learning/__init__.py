@@ -2,6 +2,7 @@
 
 from lab.learning.checkpoint import load_newest, save_checkpoint
 from lab.learning.consolidation import consolidate, hold
+from lab.learning.contradictions import Contradictions
 from lab.learning.dreams import Dream, dream
 from lab.learning.machine import Machine, choose_machine
 from lab.learning.practice import Progress, answer_loss, answers_of, copy_brain, practise
@@ -11,7 +12,7 @@ from lab.learning.writing import export_trained, load_trained, preview_data, wri
 from lab.models import count_parameters
 
 __all__ = [
-    "STRATEGIES", "Dream", "Dreams", "Machine", "Progress", "Strategy", "UnstableError", "answer_loss", "answers_of", "choose_machine",
-    "consolidate", "copy_brain", "count_parameters", "dream", "export_trained", "hold", "load_newest", "load_trained", "practise",
-    "preview_data", "rate_at", "save_checkpoint", "train", "write",
+    "STRATEGIES", "Contradictions", "Dream", "Dreams", "Machine", "Progress", "Strategy", "UnstableError", "answer_loss",
+    "answers_of", "choose_machine", "consolidate", "copy_brain", "count_parameters", "dream", "export_trained", "hold", "load_newest",
+    "load_trained", "practise", "preview_data", "rate_at", "save_checkpoint", "train", "write",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ said of later tasks is said again and does not count. `connect()` has the same t
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +52,20 @@ class ArenaLog:
         self.folder, self.events = run.folder, run.events
         self.contested: dict[str, Any] = {}
         self.notices: list[str] = []
+        self._lock = threading.RLock()  # several tabs look at one run
         self._offsets: dict[Path, int] = {}
         self._cells: dict[Path, list[dict[str, Any]]] = {}
 
     def read(self) -> bool:
         """Take in what is new; says whether there was anything."""
+        with self._lock:
+            return self._read()
+
+    def _read(self) -> bool:
         fresh, self._offsets[self.events] = read_log(self.events, self._offsets.get(self.events, 0))
         for record in fresh:
             if record["kind"] == "contested":
-                self.contested = record
+                self.contested, self.notices = record, []
             elif record["kind"] == "notice":
                 self.notices.append(str(record["text"]))
         news = bool(fresh)
@@ -81,6 +87,10 @@ class ArenaLog:
 
     def table(self, name: str) -> pd.DataFrame:
         """The table of this name, without the run's column."""
+        with self._lock:
+            return self._table(name)
+
+    def _table(self, name: str) -> pd.DataFrame:
         if name == "tasks":
             rows = [
                 (i, task, order)
@@ -100,6 +110,10 @@ class ArenaLog:
 
     def progress(self) -> pd.DataFrame:
         """How far every contestant is: the columns of a cell, share (of its tasks), task, loss, seconds."""
+        with self._lock:
+            return self._progress()
+
+    def _progress(self) -> pd.DataFrame:
         tasks = max((len(found) for found in self.contested.get("tasks", {}).values()), default=1)
         rows = []
         for known in self._cells.values():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import time
+import secrets
+import shutil
 import zipfile
+from collections import OrderedDict
 from dataclasses import fields
 from html import escape
 from pathlib import Path
@@ -18,12 +20,13 @@ from lab.jobs.report import FORMATS, export_arena, report
 from lab.store import ARENA, ArenaLog, RunStore
 from lab.ui.chart import live_chart
 from lab.ui.form import Field, error_updates, given_values, make_field
-from lab.ui.train import keep_upload, say
+from lab.ui.train import say
 from lab.ui.verdict import answer_table, run_card, verdict_card
 from lab.ui.words import sentence
 from lab.views import arena as views
 
 POLL_S = 1.0
+KEPT_LOGS = 8
 SUGGESTED = [
     "qor", "baseline", "qor+naive", "baseline+dreams", "baseline+replay", "joint", "baseline+ewc", "baseline+lwf", "baseline+der",
     "baseline+lora", "baseline+l2", "baseline+sparse", "baseline+slots", "baseline+bands", "baseline+frozen", "qor+replay",
@@ -41,7 +44,7 @@ def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
     """Add the tab's contents; a page that loads looks at the newest run."""
     hints = get_type_hints(ArenaConfig)
     specs = {spec.name: spec for spec in fields(ArenaConfig)}
-    logs: dict[str, ArenaLog] = {}
+    logs: OrderedDict[str, ArenaLog] = OrderedDict()
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
             gr.Markdown("Brains learn one task after another. Who still knows the first when the last is learnt?")
@@ -190,7 +193,9 @@ def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
             config = run.arena()
         except ConfigError as error:
             return [sentence(str(error), "error"), *[gr.skip()] * (len(shown) - 1)]
-        log = logs.setdefault(name, ArenaLog(run))
+        log = logs[name] = logs.pop(name) if name in logs else ArenaLog(run)
+        while len(logs) > KEPT_LOGS:
+            logs.popitem(last=False)
         log.read()
         stamp = f"{name} {log.stamp} {run.status} {run.stopping} {on} {about} {chosen} {west} {east}"
         if stamp == before:
@@ -278,15 +283,13 @@ def _choices(store: RunStore) -> list[str]:
 
 
 def _keep(store: RunStore, paths: list[Path]) -> Path:
-    """Keep what was uploaded: one file of labels, or a folder of tasks."""
-    kept = [keep_upload(store, path) for path in paths]
-    if kept[0].suffix.lower() != ".jsonl":
-        return kept[0]
-    folder = store.home / "uploads" / f"tasks-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder.mkdir()
-    for path in kept:
-        (folder / path.name.partition("-")[2]).write_bytes(path.read_bytes())
-    return folder
+    """Keep what was uploaded together in a folder of its own: the file of labels in it, or the folder of tasks."""
+    folder = store.home / "uploads" / f"arena-{secrets.token_hex(4)}"
+    folder.mkdir(parents=True)
+    for path in paths:
+        shutil.copyfile(path, folder / path.name)
+    labels = [path.name for path in paths if path.suffix.lower() != ".jsonl" and not path.name.endswith("domains.json")]
+    return folder / labels[0] if labels else folder
 
 
 def _of(table: pd.DataFrame, order: str) -> pd.DataFrame:

@@ -10,12 +10,11 @@ import pandas as pd
 
 from lab import jobs
 from lab.config import ArenaConfig
-from lab.jobs.report import Report, control_of
+from lab.jobs.report import Report, control_of, judged
 from lab.store import ArenaLog, Run
 from lab.ui.words import STATUS_MARKS, duration, sentence, tile
 
 MOST_ROWS = 60
-KEPT = "Recall of the first task at the end, as a share of what it was once learnt."
 
 
 def run_card(run: Run, config: ArenaConfig, log: ArenaLog, told: Report) -> str:
@@ -39,15 +38,12 @@ def run_card(run: Run, config: ArenaConfig, log: ArenaLog, told: Report) -> str:
             doing = tasks[row["task"] - 1] if row["task"] <= len(tasks) else ""
             about = f"Seed {row['seed']} learns {doing}; loss {row['loss']:.2f} nats."
             tiles.append(tile(f"{row['contestant']}, seed {row['seed']}", f"{row['share']:.0%} · {doing}", about))
+    metric, words = list(judged(told.seeds).items())[-1]
     for name in [] if run.live else config.names():
         mine = told.seeds[told.seeds["contestant"] == name] if len(told.seeds) else told.seeds
         if len(mine):
             tiles.append(
-                tile(
-                    f"{name}: kept of the first task",
-                    f"{mine['kept of the first task'].mean():.0%}",
-                    KEPT,
-                )
+                tile(f"{name}: {words}", f"{mine[metric].mean():.0%}", "Mean over seeds, at the end of the stream.")
             )
     notes = "".join(sentence(text, "warning") for text in log.notices[-1:] if not run.live)
     if run.record.get("message"):
@@ -81,7 +77,9 @@ def answer_table(said: pd.DataFrame, config: ArenaConfig, on_task: int, seed: in
     for name in config.names():
         mine = rows[rows["contestant"] == name]
         if len(mine):
-            tables[name] = mine[mine["after_task"] == mine["after_task"].max()].set_index("prompt")
+            tables[name] = (
+                mine[mine["after_task"] == mine["after_task"].max()].drop_duplicates("prompt").set_index("prompt")
+            )
     prompts = next(iter(tables.values()))["expected"]
     head = "".join(
         f"<th>{escape(name)}<br><small>after task {int(t['after_task'].iloc[0])}</small></th>"
@@ -98,7 +96,9 @@ def answer_table(said: pd.DataFrame, config: ArenaConfig, on_task: int, seed: in
             mark = ("lab-right", "✓") if row["correct"] else ("lab-wrong", "✗")
             cells += f'<td class="{mark[0]}">{mark[1]} {escape(str(row["given"])[:40]) or "(nothing)"}</td>'
         body += f"<tr><td>{escape(str(prompt))}</td><td>{escape(str(expected))}</td>{cells}</tr>"
+    more = len(prompts) - MOST_ROWS
+    cut = f"<p>… and {more} more: export them all below.</p>" if more > 0 else ""
     return (
         '<div class="lab-card lab-scroll"><div class="lab-card-title">What do they answer now?</div><table class="lab-answers">'
-        f"<thead><tr><th>question</th><th>right answer</th>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<thead><tr><th>question</th><th>right answer</th>{head}</tr></thead><tbody>{body}</tbody></table>{cut}</div>"
     )

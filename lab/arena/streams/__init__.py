@@ -15,12 +15,12 @@ WORLDS: dict[str, Callable[[int, int], list[Task]]] = {
 
 def make_stream(config: ArenaConfig, seed: int, order: str) -> list[Task]:
     """Make the tasks of one seed in `order`. Raises ConfigError for a stream that is not there or cannot be scored."""
-    path = Path(config.stream).expanduser()
+    kind, path = _what_is(config.stream)
     if config.stream in WORLDS:
         tasks = WORLDS[config.stream](config.facts, seed)
-    elif path.is_dir():
+    elif kind == "folder":
         tasks = folder_stream(path, config.facts, seed)
-    elif path.is_file() and path.suffix.lower() in (".json", ".csv"):
+    elif kind in (".json", ".csv"):
         tasks = labels_stream(path, config.facts, config.parts, seed)
     else:
         rule = f"stream must be one of {', '.join(WORLDS)}, a folder of task files, or a .json or .csv file of labels"
@@ -31,6 +31,15 @@ def make_stream(config: ArenaConfig, seed: int, order: str) -> list[Task]:
         tasks = tasks[::-1]
     check_tasks(tasks)
     return tasks
+
+
+def _what_is(name: str) -> tuple[str, Path]:
+    """Give "folder" or the ending of the file that `name` names, "" for neither, and its path."""
+    try:
+        path = Path(name).expanduser()
+        return ("folder" if path.is_dir() else path.suffix.lower() if path.is_file() else ""), path
+    except (OSError, RuntimeError, ValueError):  # no such user, a name too long, a zero byte
+        return "", Path()
 
 
 __all__ = ["WORLDS", "Example", "OpenLessons", "PastDataError", "Task", "check_tasks", "make_stream", "segments"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ def folder_stream(folder: Path, count: int, seed: int) -> list[Task]:
     tasks = []
     for path in files:
         rows = [_row(path, number, line) for number, line in enumerate(_lines(path), 1) if line.strip()]
+        _check_rows(path, rows)
         rows = random.Random(f"{path.name} {seed}").sample(rows, min(count, len(rows)))
         train, validation, test = [], [], []
         for prompt, answer, others in rows:
@@ -41,9 +42,24 @@ def folder_stream(folder: Path, count: int, seed: int) -> list[Task]:
     return tasks
 
 
+def _check_rows(path: Path, rows: Sequence[tuple[str, str, list[str]]]) -> None:
+    """Raises ConfigError where a file says something twice or two things of one prompt, whatever is drawn from it later."""
+    answers: dict[str, str] = {}
+    for prompt, answer, others in rows:
+        for text in (prompt, *others):
+            if text in answers:
+                rule = (
+                    "a prompt must have one answer within a task"
+                    if answers[text] != answer
+                    else "an example must not come twice"
+                )
+                raise ConfigError(f"{rule}; {path.name} has {text!r} twice. Leave one out.", "stream")
+            answers[text] = answer
+
+
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"a stream must be readable text; {path} is not ({error}).", "stream") from error
 
@@ -85,7 +101,7 @@ def _task(name: str, labels: Sequence[str], by_label: dict[tuple[str, str], list
         most = max(1, count // len(labels)) if split == "train" else max(1, min(count, 100) // len(labels))
         chosen = []
         for label in labels:
-            texts = sorted(set(by_label[label, split]))
+            texts = sorted(set(by_label[label, split]) - (set() if split == "train" else set(by_label[label, "train"])))
             if split == "train" and not texts:
                 raise ConfigError(f"a label must have texts to learn from; {label!r} has none.", "stream")
             chosen += [Example(text, INTENT + label) for text in rng.sample(texts, min(most, len(texts)))]
@@ -99,14 +115,18 @@ def _cut(labels: list[str], parts: int, seed: int) -> dict[str, list[str]]:
 
 
 def _domains(path: Path, labels: list[str]) -> dict[str, list[str]]:
-    """Labels by domain, from the file beside `path` that says it; nothing where there is none."""
+    """Labels by domain, from the file beside `path` that names them all; nothing where there is none."""
     for beside in sorted(path.parent.glob("*domains.json")):
-        read: Any = json.loads(beside.read_text(encoding="utf-8"))
+        try:
+            read: Any = json.loads("\n".join(_lines(beside)))
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"a file of domains must be JSON; {beside.name} is not ({error}). Mend it.", "stream"
+            ) from error
         if isinstance(read, dict) and all(isinstance(group, list) for group in read.values()):
-            known = set(labels)
             spelt = {label.replace("_", " "): label for label in labels} | {label: label for label in labels}
             found = {str(name): [spelt[str(one)] for one in group if str(one) in spelt] for name, group in read.items()}
-            if any(found.values()) and known:
+            if set(labels) <= {label for group in found.values() for label in group}:  # else it is about another file
                 return {name: group for name, group in found.items() if group}
     return {}
 
@@ -117,27 +137,39 @@ def _read_json(path: Path) -> list[tuple[str, str, str]]:
         rows = []
         for split, names in SPLITS.items():
             for name in names:
-                rows += [(str(text), str(label), split) for text, label in read.get(name, [])]
-    except (ValueError, TypeError, AttributeError) as error:
+                rows += [(str(text).strip(), str(label).strip(), split) for text, label in read.get(name, [])]
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         rule = 'a .json of labels must have "train" and "test" with [text, label] pairs'
         raise ConfigError(f"{rule}; {path.name} has not ({error}).", "stream") from error
+    if not all(text and label for text, label, _ in rows):
+        raise ConfigError(f"a pair must have a text and a label; one in {path.name} is empty. Mend it.", "stream")
     if not rows:
         raise ConfigError(f'a .json of labels must have "train" and "test"; {path.name} has neither.', "stream")
     return rows
 
 
 def _read_csv(path: Path) -> list[tuple[str, str, str]]:
-    reader = csv.DictReader(_lines(path))
-    if not {"text", "label"} <= set(reader.fieldnames or []):
-        raise ConfigError(
-            f"a .csv of labels must have columns text and label; {path.name} has {reader.fieldnames}.", "stream"
-        )
-    rows, spelt = [], {name: split for split, names in SPLITS.items() for name in names}
-    for number, row in enumerate(reader):
-        if not (row["text"] or "").strip() or not (row["label"] or "").strip():
-            raise ConfigError(f"a row must have a text and a label; row {number + 2} of {path.name} has not.", "stream")
-        split = spelt.get((row.get("split") or "").lower()) or (
-            "test" if number % HELD_OUT == HELD_OUT - 1 else "train"
-        )
-        rows.append((row["text"].strip(), row["label"].strip(), split))
+    """Rows of text, label and split; where the file names no splits, every fifth text of a label is for the test. What comes again
+    is passed over."""
+    reader, known = csv.DictReader(_lines(path)), set[tuple[str, str]]()
+    rows, spelt, seen = [], {name: split for split, names in SPLITS.items() for name in names}, Counter[str]()
+    try:
+        if not {"text", "label"} <= set(reader.fieldnames or []):
+            raise ConfigError(
+                f"a .csv of labels must have columns text and label; {path.name} has {reader.fieldnames}.", "stream"
+            )
+        for number, row in enumerate(reader):
+            text, label = (row["text"] or "").strip(), (row["label"] or "").strip()
+            if not text or not label:
+                raise ConfigError(
+                    f"a row must have a text and a label; row {number + 2} of {path.name} has not.", "stream"
+                )
+            if (text, label) in known:
+                continue
+            known.add((text, label))
+            seen[label] += 1
+            own = "test" if seen[label] % HELD_OUT == 0 else "train"
+            rows.append((text, label, spelt.get((row.get("split") or "").lower(), own)))
+    except csv.Error as error:
+        raise ConfigError(f"a .csv must be well formed; {path.name} is not ({error}). Mend it.", "stream") from error
     return rows

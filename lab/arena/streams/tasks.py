@@ -86,7 +86,7 @@ def check_tasks(tasks: Sequence[Task]) -> None:
                     raise ConfigError(
                         f"an example must have a prompt and an answer; {task.name} has one without: {one}.", "stream"
                     )
-                if split == "train" and one.prompt in answers and answers[one.prompt] == one.answer:
+                if answers.get(one.prompt) == one.answer:
                     raise ConfigError(
                         f"an example must not come twice; {task.name} has {one.prompt!r} twice. Leave one out.",
                         "stream",
@@ -118,6 +118,8 @@ def segments(tasks: Sequence[Task], mode: str, blur: float, seed: int) -> list[l
             others = [i for i in range(len(found)) if i != at]
             for lesson in lessons:
                 mixed[rng.choice(others) if rng.random() < blur else at].append(lesson)
+        if not all(mixed):
+            raise ConfigError("blurry tasks must have more lessons than these, or one stays empty. Try hard.", "mode")
         return mixed
     if mode == "task-free":
         placed = []

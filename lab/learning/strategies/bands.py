@@ -58,10 +58,17 @@ class Bands(Strategy):
     """`passing` has the fast weights of before the task, and then the targets of the sleep. `slept` are its KLs, nats."""
 
     def __init__(
-        self, machine: Machine, seed: int = 0, *, count: int = 512, steps: int = 120, lr: float = 1e-3, rows: int = 24
+        self,
+        machine: Machine,
+        seed: int = 0,
+        *,
+        count: int = 512,
+        steps: int = 120,
+        lr: float = 1e-3,
+        sleep_rows: int = 24,
     ) -> None:
         super().__init__(machine, seed)
-        self.count, self.steps, self.lr, self.rows = count, steps, lr, rows
+        self.count, self.steps, self.lr, self.sleep_rows = count, steps, lr, sleep_rows
         self.slept: list[float] = []
 
     def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
@@ -79,7 +86,7 @@ class Bands(Strategy):
     def _sleep(self) -> None:
         teacher = copy_brain(self._brain).eval()
         wanted = self.count * (self.tasks + 1)
-        batches = dream(teacher, wanted, self.draws("dreams"), openings=((START, 1.0, 96),))
+        batches = dream(teacher, wanted, self.draws("dreams"), openings=((START, 1.0, 96),), stop=self.stop)
         dreamt = [one for batch in batches for one in batch]
         if not dreamt:  # nothing to move the task by: the fast weights keep it
             return
@@ -87,12 +94,15 @@ class Bands(Strategy):
             for parameter, before in zip(self._fast, self.passing, strict=True):
                 parameter.copy_(before)
         anchor = Anchor(teacher, dreamt, self.machine.autocast)
-        self.passing += anchor.targets
+        self.passing += [*teacher.parameters(), *anchor.targets]
         seed = hash_seed(self.seed, self.tasks, "sleep")
-        held = Held(self.machine, seed, anchor=anchor, weight=1.0, rows=self.rows)
+        held = Held(self.machine, seed, anchor=anchor, weight=1.0, rows=self.sleep_rows)
         open_only(self._brain, self._slow)
         night = practise(
-            self._brain, (), [_Only(self.machine, self._slow), held], steps=self.steps, batch_size=1, lr=self.lr
-        )
-        self.slept = [moment.penalty for moment in night]
+            self._brain, (), [_Only(self.machine, self._slow), held], steps=self.steps, batch_size=1, lr=self.lr,
+            stop=self.stop,
+        )  # fmt: skip
+        for moment in night:
+            self.slept.append(moment.penalty)
+            self.slept_tokens = moment.tokens
         open_only(self._brain, list(self._brain.parameters()))

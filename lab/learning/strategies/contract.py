@@ -21,6 +21,7 @@ class Strategy:
     those it put into `held` itself.
     """
 
+    rows = 0  # old lessons or dreams beside each batch of new ones
     opens_past = False  # whether it declares to learn from past tasks' own data: a ceiling, not a contestant
 
     def __init__(self, machine: Machine, seed: int = 0) -> None:
@@ -28,6 +29,8 @@ class Strategy:
         self.tasks = 0  # finished so far
         self.held: dict[str, Tensor] = {}
         self.passing: list[Tensor] = []
+        self.stop: Callable[[], bool] = lambda: False  # asked by whatever takes long
+        self.slept_tokens = 0  # learnt when the last task was finished
 
     def meet(self, lessons: Sequence[Lesson]) -> None:
         """Look at the lessons of the task that begins; called before `begin`."""

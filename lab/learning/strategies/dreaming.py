@@ -31,6 +31,7 @@ class Held(Strategy):
         return list(brain.parameters())
 
     def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+        self._rehearsed = 0
         if not self.anchor or not self.weight:
             return torch.zeros(())
         chosen = self.anchor.draw(self.rows, self._random)
@@ -64,7 +65,7 @@ class Dreams(Held):
         if self.tasks:
             before = copy_brain(brain).eval()
             count = round(self.ratio * int(self.held["lessons"]))
-            batches = dream(before, count, self.draws("dreams"), openings=((START, 1.0, 96),))
+            batches = dream(before, count, self.draws("dreams"), openings=((START, 1.0, 96),), stop=self.stop)
             self.dreamt = [one for batch in batches for one in batch]
             held = [one for one in self.dreamt if not self._new.against(one.tokens)]
             self.anchor = Anchor(before, held, self.machine.autocast) if held else None

@@ -1,7 +1,7 @@
 """Experience replay: a reservoir of past lessons within a budget of bytes, a batch of them learnt at every step, but for those
 that the new lessons contradict.
 
-With `distil` it is DER++ (Buzzega et al. 2020): what the brain said to a lesson when it was stored is stored as well.
+DER keeps beside them what the brain said to a lesson when it was stored (DER++, Buzzega et al. 2020).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Replay(Strategy):
         old = self.lessons()
         draws, kept = self.draws("reservoir"), [old[i] for i in self._stands]
         seen = int(self.held["seen"]) if "seen" in self.held else 0
-        for lesson in lessons:  # every lesson ever seen is equally likely to be kept
+        for lesson in lessons:  # of equally long lessons that still stand each is equally likely to be kept
             seen += 1
             room = self.budget - 8 - sum(map(self.price, kept))
             if self.price(lesson) <= room:
