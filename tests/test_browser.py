@@ -126,6 +126,7 @@ def written(home: Path) -> int:
     return int(events.stat().st_size) if events.exists() else 0
 
 
+@pytest.mark.xdist_group("runs")
 def test_train_watch_leave_return_stop_resume(browser: Any, address: str, home: Path) -> None:
     """Start QOR, see it learn live, close the tab, come back, stop, resume; the charts' DOM is never rebuilt."""
     visit = Visit(browser, address)
@@ -189,6 +190,7 @@ def test_a_mistake_stands_next_to_its_field(browser: Any, address: str, home: Pa
     assert len(RunStore(home).list()) == before
 
 
+@pytest.mark.xdist_group("runs")
 def test_an_uploaded_file_is_trained_on(browser: Any, address: str, home: Path, tmp_path: Path) -> None:
     """The baseline, by the preset and the radio buttons, on a file of one's own."""
     book = tmp_path / "book.txt"
@@ -206,6 +208,7 @@ def test_an_uploaded_file_is_trained_on(browser: Any, address: str, home: Path, 
     assert run.status == "finished" and run.record["model"] == "baseline" and "book.txt" in run.record["config"]["data"]
 
 
+@pytest.mark.xdist_group("runs")
 def test_runs_are_compared_and_exported(browser: Any, address: str, home: Path) -> None:
     """Two curves over each other, the options in which they differ, other axes, CSV and Parquet."""
     visit = Visit(browser, address)
