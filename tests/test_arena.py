@@ -35,10 +35,11 @@ from lab.arena.metrics import anytime_accuracy, intransigence
 from lab.arena.runner import answer
 from lab.arena.streams import Example, OpenLessons, PastDataError, segments
 from lab.cli import main
+from lab.cli.arena import README_COLUMNS
 from lab.config import ArenaConfig, ConfigError, TrainingConfig, build_arena
 from lab.events import Answered, Contested, Scored, TaskEnded, to_record
 from lab.jobs.arena import cells_of
-from lab.jobs.report import export_arena, report
+from lab.jobs.report import export_arena, readme_table, report
 from lab.learning import STRATEGIES, Strategy, choose_machine
 from lab.models import count_parameters
 from lab.store import ArenaLog, LogWriter, Run, RunStore, connect
@@ -361,6 +362,8 @@ def test_a_real_run_says_the_same_in_answers_metrics_sql_and_files(store: RunSto
         mine = scores.loc[(row["contestant"], row["seed"], row["task_order"])]["recall"].astype(float)
         r = matrix([(after, on, value) for (after, on), value in mine.items()], 2)
         assert row["ACC"] == pytest.approx((r[2, 0] + r[2, 1]) / 2) and row["BWT"] == pytest.approx(r[2, 0] - r[1, 0])
+    rows = readme_table(told.means, README_COLUMNS)
+    assert len(rows) == 6 and all(row["ACC"] != "–" for row in rows)
     with connect(store.home) as db:
         by_sql = db.sql("SELECT * FROM arena_seeds").df().set_index(["contestant", "seed", "task_order"])
         assert db.sql("SELECT count(*) FROM answers").fetchall() == [(len(answers),)]

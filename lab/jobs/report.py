@@ -25,6 +25,7 @@ from lab.store.arena import TABLES
 JUDGED = {"ACC": "recall of all tasks at the end", "kept of the first task": "of the first task kept"}
 UPDATED = {"newest": "of the new values known", "old values gone": "of the old values gone"}  # where facts change
 CONTROLS = ("baseline+dreams", "baseline+replay", "baseline")  # the hardest first
+FURTHER = ("anytime", "oldest", "newest", "intransigence", "old values left", "dream coverage")
 FORMATS = ("csv", "parquet", "json", "html")
 
 
@@ -100,7 +101,7 @@ def _means(seeds: pd.DataFrame, config: ArenaConfig) -> pd.DataFrame:
             if not len(mine):
                 continue
             row: dict[str, Any] = {"contestant": name, "task_order": order, "seeds": len(mine)}
-            for metric in (*METRIC_NAMES, "anytime", "intransigence", "old values left", "dream coverage"):
+            for metric in (*METRIC_NAMES, *FURTHER):
                 known = mine[metric].dropna()
                 row[metric] = str(estimate([float(v) for v in known])) if len(known) else "–"
             for cost in ("seconds", "tokens", "stored_bytes", "peak_bytes", "parameters"):
