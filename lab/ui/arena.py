@@ -34,8 +34,8 @@ SUGGESTED = [
 ]  # fmt: skip
 SIZES: dict[str, dict[str, Any]] = {  # what the buttons set beside the defaults
     "Quick: two brains, a minute": {},
-    "Standard: four brains, five minutes": {"contestants": "qor,baseline,baseline+dreams,joint", "seeds": 3},
-    "Large: a hundred facts, five seeds": {"contestants": "qor,baseline,baseline+dreams,joint", "seeds": 5, "facts": 100, "steps": 600},
+    "Standard: four brains, five minutes": {"contestants": "qor,baseline,baseline+dreams,joint", "seeds": 3, "steps": 200},
+    "Large: a hundred facts, five seeds": {"contestants": "qor,baseline,baseline+dreams,joint", "seeds": 5, "facts": 100, "steps": 900},
 }  # fmt: skip
 NOTHING = "Nobody has competed yet. Press Start: two brains learn animals, then arithmetic, and the page shows what they forget."
 
