@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from lab.config import ConfigError
 from lab.disk import write_durably
 from lab.store import Run, RunStore, query
@@ -32,15 +34,21 @@ def export_tables(store: RunStore, runs: list[Run], folder: Path, kind: str) -> 
     """Write the tables of `runs` to `folder` as csv or parquet files, and give their paths."""
     if kind not in ("csv", "parquet"):
         raise ConfigError(f"format must be csv or parquet; got {kind!r}.", "format")
+    names = [run.id for run in runs]
+    found = "SELECT * FROM {} WHERE run IN (SELECT unnest(?)) ORDER BY ALL"
+    return write_tables({t: query(found.format(t), [names], store=store) for t in ("runs", *EXPORTED)}, folder, kind)
+
+
+def write_tables(tables: dict[str, pd.DataFrame], folder: Path, kind: str) -> list[Path]:
+    """Write tables to `folder` by their names, as csv or parquet, and give the paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    names, paths = [run.id for run in runs], []
-    for table in ("runs", *EXPORTED):
-        frame = query(f"SELECT * FROM {table} WHERE run IN (SELECT unnest(?)) ORDER BY ALL", [names], store=store)
-        path = folder / f"{table}.{kind}"
+    paths = []
+    for name, table in tables.items():
+        path = folder / f"{name}.{kind}"
         if kind == "csv":
-            frame.to_csv(path, index=False)
+            table.to_csv(path, index=False)
         else:
-            frame.to_parquet(path, index=False)
+            table.to_parquet(path, index=False)
         paths.append(path)
     return paths
 

@@ -19,6 +19,7 @@ import plotly
 from lab.arena import METRIC_NAMES, PROVES, compare, estimate, intransigence, matrix, summarise
 from lab.config import ArenaConfig, ConfigError, arena_line
 from lab.disk import write_durably
+from lab.jobs.output import write_tables
 from lab.store import ArenaLog, Run
 from lab.store.arena import TABLES
 
@@ -154,15 +155,7 @@ def export_arena(run: Run, folder: Path, kind: str) -> list[Path]:
         path = folder / f"{run.id}.json"
         write_durably(path, json.dumps(whole).encode())
         return [path]
-    paths = []
-    for name, table in tables.items():
-        path = folder / f"{name}.{kind}"
-        if kind == "csv":
-            table.to_csv(path, index=False)
-        else:
-            table.to_parquet(path, index=False)
-        paths.append(path)
-    return paths
+    return write_tables(tables, folder, kind)
 
 
 def _page(run: Run, config: ArenaConfig, log: ArenaLog, told: Report) -> str:

@@ -21,7 +21,7 @@ from lab.store import ARENA, ArenaLog, RunStore
 from lab.ui.chart import live_chart
 from lab.ui.form import Field, error_updates, given_values, make_field
 from lab.ui.train import say
-from lab.ui.verdict import answer_table, run_card, verdict_card
+from lab.ui.verdict import answer_table, arena_card, verdict_card
 from lab.ui.words import sentence
 from lab.views import arena as views
 
@@ -215,7 +215,7 @@ def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
         whole = told.seeds[told.seeds["task_order"] == order] if len(told.seeds) else told.seeds
         place, shown_place = (names.index(one) + 1 if one else 1 for one in (on, about))
         return [
-            run_card(run, config, log, told), gr.update(interactive=run.live and not run.stopping),
+            arena_card(run, config, log, told), gr.update(interactive=run.live and not run.stopping),
             gr.update(interactive=run.status in ("stopped", "failed", "crashed")), verdict_card(told, config, run),
             views.retention(scores, probes, tasks, config.names(), 1), views.retention(scores, probes, tasks, config.names(), place),
             gr.update(choices=names, value=on), gr.update(choices=names, value=about), gr.update(choices=seeds, value=chosen),

@@ -12,12 +12,12 @@ from lab import jobs
 from lab.config import ArenaConfig
 from lab.jobs.report import Report, control_of, judged
 from lab.store import ArenaLog, Run
-from lab.ui.words import STATUS_MARKS, duration, sentence, tile
+from lab.ui.words import STATUS_MARKS, duration, run_card, sentence, tile
 
 MOST_ROWS = 60
 
 
-def run_card(run: Run, config: ArenaConfig, log: ArenaLog, told: Report) -> str:
+def arena_card(run: Run, config: ArenaConfig, log: ArenaLog, told: Report) -> str:
     """How a run stands: status, progress with ETA, what each contestant does now."""
     launched = datetime.fromisoformat(str(run.record["launched_at"])).timestamp()
     share, left = jobs.time_left(config, log, time.time() - launched)
@@ -26,12 +26,8 @@ def run_card(run: Run, config: ArenaConfig, log: ArenaLog, told: Report) -> str:
     head = f"{STATUS_MARKS.get(run.status, '●')} {status}"
     if run.live:
         head += f" · {duration(left)} left" if left is not None else " · getting ready"
-    bar = (
-        f'<div class="lab-bar" role="progressbar" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" '
-        f'aria-valuemax="100" aria-label="progress"><div style="width:{share * 100:.1f}%"></div></div>'
-    )
     tiles = []
-    names = {order: found for order, found in log.contested.get("tasks", {}).items()}
+    names = log.contested.get("tasks", {})
     for row in log.progress().to_dict("records") if run.live else []:
         if row["share"] < 1:
             tasks = names.get(row["task_order"], [])
@@ -46,13 +42,7 @@ def run_card(run: Run, config: ArenaConfig, log: ArenaLog, told: Report) -> str:
                 tile(f"{name}: {words}", f"{mine[metric].mean():.0%}", "Mean over seeds, at the end of the stream.")
             )
     notes = "".join(sentence(text, "warning") for text in log.notices[-1:] if not run.live)
-    if run.record.get("message"):
-        notes += sentence(str(run.record["message"]), "error")
-    if run.record.get("traceback"):
-        trace = escape(str(run.record["traceback"]))
-        notes += f'<details class="lab-trace"><summary>What the worker said last</summary><pre>{trace}</pre></details>'
-    title = f'<div class="lab-head"><strong>{escape(run.id)}</strong><span class="lab-{run.status}">{escape(head)}</span></div>'
-    return f'<div class="lab-card">{title}{bar}<div class="lab-tiles">{"".join(tiles)}</div>{notes}</div>'
+    return run_card(run, head, share, tiles, notes)
 
 
 def verdict_card(told: Report, config: ArenaConfig, run: Run) -> str:

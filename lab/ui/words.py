@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from lab.store import LiveLog, Run
@@ -41,6 +42,21 @@ def sentence(text: str, kind: str = "note") -> str:
     )
 
 
+def run_card(run: Run, head: str, share: float, tiles: Sequence[str], notes: str) -> str:
+    """A run's name, how it stands, its progress, its numbers, what there is to note, and how it failed where it did."""
+    bar = (
+        f'<div class="lab-bar" role="progressbar" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" '
+        f'aria-valuemax="100" aria-label="progress"><div style="width:{share * 100:.1f}%"></div></div>'
+    )
+    if run.record.get("message"):
+        notes += sentence(str(run.record["message"]), "error")
+    if run.record.get("traceback"):
+        trace = escape(str(run.record["traceback"]))
+        notes += f'<details class="lab-trace"><summary>What the worker said last</summary><pre>{trace}</pre></details>'
+    title = f'<div class="lab-head"><strong>{escape(run.id)}</strong><span class="lab-{run.status}">{escape(head)}</span></div>'
+    return f'<div class="lab-card">{title}{bar}<div class="lab-tiles">{"".join(tiles)}</div>{notes}</div>'
+
+
 def progress_card(run: Run, log: LiveLog) -> str:
     """How a run stands: status, progress with ETA, and its numbers of this moment."""
     config = run.config()
@@ -65,23 +81,13 @@ def progress_card(run: Run, log: LiveLog) -> str:
         tile("brain", _number(started.get("parameters"), ",", " weights"), "Numbers that the brain can learn."),
         tile("device", f"{started.get('device', '–')} {started.get('precision', '')}", "Where it computes and in which number format."),
     ]  # fmt: skip
-    bar = (
-        f'<div class="lab-bar" role="progressbar" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" '
-        f'aria-valuemax="100" aria-label="progress"><div style="width:{share * 100:.1f}%"></div></div>'
-    )
     notes = "".join(sentence(record["text"], "warning") for record in log.records.get("notice", [])[-2:])
     for record in log.records.get("rolledback", [])[-1:]:
         back = f"The loss jumped to {record['loss']:.2f} nats at step {record['from_step']}; training went back to step"
         notes += sentence(
             f"{back} {record['to_step']} and goes on with {record['lr_scale']:.0%} of the rate.", "warning"
         )
-    if run.record.get("message"):
-        notes += sentence(str(run.record["message"]), "error")
-    if run.record.get("traceback"):
-        trace = escape(str(run.record["traceback"]))
-        notes += f'<details class="lab-trace"><summary>What the worker said last</summary><pre>{trace}</pre></details>'
-    title = f'<div class="lab-head"><strong>{escape(run.id)}</strong><span class="lab-{run.status}">{escape(head)}</span></div>'
-    return f'<div class="lab-card">{title}{bar}<div class="lab-tiles">{"".join(tiles)}</div>{notes}</div>'
+    return run_card(run, head, share, tiles, notes)
 
 
 def sample_card(log: LiveLog) -> str:
