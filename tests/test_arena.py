@@ -30,9 +30,9 @@ from lab.arena import (
     settings,
     summarise,
 )
+from lab.arena.asking import answer
 from lab.arena.contestants import make_strategies
 from lab.arena.metrics import anytime_accuracy, intransigence
-from lab.arena.runner import answer
 from lab.arena.streams import Example, OpenLessons, PastDataError, segments
 from lab.cli import main
 from lab.cli.arena import README_COLUMNS

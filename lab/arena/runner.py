@@ -16,11 +16,12 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
+from lab.arena.asking import answer, first_wordings, spread
 from lab.arena.contestants import Contestant, Settings, brain_config, make_strategies
-from lab.arena.streams import Example, OpenLessons, Task, make_stream, segments
+from lab.arena.streams import Example, OpenLessons, make_stream, segments
 from lab.config import ArenaConfig, TrainingConfig
 from lab.data.curriculum.batches import pad
-from lab.data.tokenizer import ANSWER, END, START, decode, encode
+from lab.data.tokenizer import encode
 from lab.events import Answered, ArenaEvent, Begun, Practised, Probed, Scored, TaskEnded
 from lab.learning import (
     Contradictions,
@@ -34,7 +35,6 @@ from lab.learning import (
     save_checkpoint,
 )
 from lab.models import Brain, build
-from lab.models.sampling import complete
 
 PROBED = 32  # examples of a task that are looked at while another is learnt
 ROWS = 64
@@ -212,7 +212,7 @@ class _Cell:
     def _probe(self, at: float, place: int) -> Iterator[ArenaEvent]:
         self.brain.eval()
         for on, task in enumerate(self.tasks[:place], 1):
-            few = _spread(task.test, PROBED)
+            few = spread(task.test, PROBED)
             given = answer(self.brain, few, self.longest)
             yield Probed(*self._who, at, on, sum(g == one.answer for g, one in zip(given, few, strict=True)) / len(few))
 
@@ -222,7 +222,7 @@ class _Cell:
         for on, task in enumerate(self.tasks, 1):
             if self.stop():
                 return
-            for split, examples in (("test", task.test), ("taught", _first_wordings(task)), ("stale", task.stale)):
+            for split, examples in (("test", task.test), ("taught", first_wordings(task)), ("stale", task.stale)):
                 if not examples or (split != "test" and on > after):
                     continue
                 given = answer(self.brain, examples, self.longest)
@@ -251,7 +251,7 @@ def estimate_seconds(config: ArenaConfig, contestant: Contestant, tuned: Setting
     """About how long one way through the stream takes on one core: a few steps are timed, and what it rehearses is added."""
     cell = _Cell(config, contestant, config.first_seed, config.orders()[0], Path("/nonexistent"), tuned)
     tasks, lessons = len(cell.tasks), sum(map(len, cell.stretches))
-    few = _spread(cell.tasks[0].test, PROBED)
+    few = spread(cell.tasks[0].test, PROBED)
     began = time.monotonic()
     answer(cell.brain.eval(), few, cell.longest)
     answering = (time.monotonic() - began) / len(few)
@@ -272,29 +272,6 @@ def estimate_seconds(config: ArenaConfig, contestant: Contestant, tuned: Setting
     asked = sum(len(task.test) for task in cell.tasks) * (1.5 * tasks + 1)
     looked = config.probes * PROBED * tasks * (tasks + 1) / 2
     return learning + answering * (dreamt + ANSWERED * (asked + looked))
-
-
-def answer(brain: Brain, examples: Sequence[Example], longest: int) -> list[str]:
-    """Give the brain's free-running greedy answers of up to `longest` tokens; one that does not end by itself is none."""
-    prompts = [[START, *encode(one.prompt), ANSWER] for one in examples]
-    return [decode(one.tokens) if one.ended else "" for one in complete(brain, prompts, longest, stop=END)]
-
-
-def _first_wordings(task: Task) -> tuple[Example, ...]:
-    """One trained wording of every fact: what was learnt just so."""
-    seen: set[str] = set()
-    first = []
-    share = max(1, len(task.train) // max(1, len(task.test)))
-    for i, one in enumerate(task.train):
-        if i % share == 0 and one.prompt not in seen:
-            seen.add(one.prompt)
-            first.append(one)
-    return tuple(first)
-
-
-def _spread(examples: Sequence[Example], count: int) -> list[Example]:
-    stride = max(1, len(examples) // count)
-    return list(examples[::stride])[:count]
 
 
 def _peak_bytes() -> int:
