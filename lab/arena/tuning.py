@@ -31,7 +31,8 @@ GRIDS: dict[str, dict[str, Sequence[float]]] = {  # strategy: its settings and w
 }
 COMBINATIONS = (("dreams",), ("slots", "dreams"), ("bands", "dreams"), ("bands",))  # that may be called qor
 HEAD = """# What was tuned: python -m lab arena tune. On facts and seeds (from 1000 on) that are never scored, by wordings that are
-# never scored; the same for all streams and both models. Rates and the question's weight were tried by hand (LOG.md).
+# never scored; the same for all streams and both models. Not so the rates and
+# the question's weight: those were tried by hand on seed 1001 of mind-test, whose facts are scored too (LOG.md).
 """
 
 
