@@ -144,10 +144,7 @@ def compete_all(store: RunStore, run: Run, resume: bool, stop: Callable[[], bool
         contested = Contested(config.stream, about["tasks"], about["parameters"], about["cells"], done / about["cells"])
         log.append(to_record(contested))
         log.sync()
-        context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
-        if sys.platform != "win32":
-            context.set_forkserver_preload(["lab.arena", "lab.jobs.arena"])
-        with ProcessPoolExecutor(workers(), mp_context=context, max_tasks_per_child=1) as pool:
+        with _pool() as pool:
             try:
                 state.fill(pool)
                 while state.busy:
@@ -208,7 +205,16 @@ def time_left(config: ArenaConfig, log: ArenaLog, elapsed_s: float) -> tuple[flo
 
 
 def tune(config: ArenaConfig, parts: list[str]) -> Iterator[Any]:
-    """Yield the trials of `parts`, or of every part; see lab/arena/tuning.py."""
+    """Yield the trials of `parts`, or of every part, as many side by side as there are cores; see lab/arena/tuning.py."""
     from lab.arena import tuning
 
-    yield from tuning.tune(config, parts or [*tuning.GRIDS, "qor"])
+    with _pool() as pool:
+        yield from tuning.tune(config, parts or list(tuning.PARTS), pool.map)
+
+
+def _pool() -> ProcessPoolExecutor:
+    """Processes for cells, each of which begins afresh."""
+    context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
+    if sys.platform != "win32":
+        context.set_forkserver_preload(["lab.arena", "lab.jobs.arena"])
+    return ProcessPoolExecutor(workers(), mp_context=context, max_tasks_per_child=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,15 @@ def build_runs(store: RunStore, page: gr.Blocks) -> None:
         gr.Code("jupyter lab notebooks/01_runs.ipynb", language="shell", label="Same as", interactive=False, lines=1)
 
     def refresh(names: list[str]) -> list[Any]:
-        """The table, with runs that ended or died since; the choice stays."""
+        """The table, with runs that ended or died since. The choice is set only where a chosen run is gone: a choice that was made
+        while this was under way must stand."""
         runs = jobs.refresh_all(store, TRAIN)
         found = query(SUMMARY, store=store).set_index("run")
         rows = [_row(run.id, run.status, found) for run in runs]
         options = choices(store, runs)
         kept = [name for name in names or [] if name in options]
-        return [rows or [["No runs yet: press Start in Train"] + [""] * 8], gr.update(choices=options, value=kept)]
+        choice: dict[str, Any] = {} if kept == (names or []) else {"value": kept}
+        return [rows or [["No runs yet: press Start in Train"] + [""] * 8], gr.update(choices=options, **choice)]
 
     def first(names: list[str]) -> list[Any]:
         """On loading, the two newest runs are compared."""
@@ -101,6 +104,13 @@ def build_runs(store: RunStore, page: gr.Blocks) -> None:
         figure = compare({labels[name]: table for name, table in tables.items()}, key, along, amount, colours)
         return figure, config_diff(configs) if len(configs) > 1 else pd.DataFrame({"option": ["choose two runs"]})
 
+    def follow(names: list[str], key: str, along: str, amount: float) -> Any:
+        """The chart again while a chosen run trains, and for its last steps."""
+        lately = (datetime.now(UTC) - timedelta(seconds=3 * REFRESH_S)).isoformat()
+        runs = [run for run in store.list() if run.id in (names or [])]
+        moves = any(run.live or str(run.record["ended_at"] or "") > lately for run in runs)
+        return draw(names, key, along, amount)[0] if moves else gr.skip()
+
     def export(names: list[str], kind: str) -> list[Any]:
         if not names:
             return [gr.skip(), sentence("Choose at least one run to export.", "warning")]
@@ -124,7 +134,9 @@ def build_runs(store: RunStore, page: gr.Blocks) -> None:
         return f'<a class="lab-link" href="{url}" target="_blank" rel="noopener">Go to the notebook</a>'
 
     page.load(first, chosen, [table, chosen], **quiet)
-    gr.Timer(REFRESH_S).tick(refresh, chosen, [table, chosen], trigger_mode="once", **quiet)
+    timer = gr.Timer(REFRESH_S)
+    timer.tick(refresh, chosen, [table, chosen], trigger_mode="once", **quiet)
+    timer.tick(follow, [chosen, metric, axis, smoothing], chart, trigger_mode="once", **quiet)
     table.select(add, chosen, chosen, **quiet)
     gr.on(
         [chosen.change, metric.change, axis.change, smoothing.change],
