@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 PROVES = (
     "The same brain with and without a strategy shows what the strategy is worth; two brains with the same strategy show "
@@ -39,7 +39,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     if count == 1:
         return Estimate(mean, math.nan, math.nan, 1)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    reach = float(student.ppf(0.975, count - 1)) * deviation / math.sqrt(count)
+    reach = float(stdtrit(count - 1, 0.975)) * deviation / math.sqrt(count)
     return Estimate(mean, mean - reach, mean + reach, count)
 
 

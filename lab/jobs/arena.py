@@ -131,7 +131,7 @@ class _Pool:
 
 def compete_all(store: RunStore, run: Run, resume: bool, stop: Callable[[], bool]) -> tuple[Run, str]:
     """Run all cells of an arena run, as many at once as there are cores; gives how it ended. Raises ConfigError."""
-    began, config = time.time(), run.arena()
+    began, config, pool = time.time(), run.arena(), _pool()
     about = check_arena(config, run.record.get("settings"))
     run = store.update(run, parameters=max(about["parameters"].values()), device="cpu", settings=about["settings"])
     cells = [cell for cell in cells_of(config) if _tasks_done(cell, run.folder) < len(about["tasks"][cell.order])]
@@ -144,7 +144,7 @@ def compete_all(store: RunStore, run: Run, resume: bool, stop: Callable[[], bool
         contested = Contested(config.stream, about["tasks"], about["parameters"], about["cells"], done / about["cells"])
         log.append(to_record(contested))
         log.sync()
-        with _pool() as pool:
+        with pool:
             try:
                 state.fill(pool)
                 while state.busy:
@@ -213,8 +213,11 @@ def tune(config: ArenaConfig, parts: list[str]) -> Iterator[Any]:
 
 
 def _pool() -> ProcessPoolExecutor:
-    """Processes for cells, each of which begins afresh."""
+    """Processes for cells, each of which begins afresh; what they all import is loaded once, from now on."""
     context = multiprocessing.get_context("forkserver" if sys.platform != "win32" else "spawn")
     if sys.platform != "win32":
-        context.set_forkserver_preload(["lab.arena", "lab.jobs.arena"])
+        from multiprocessing import forkserver
+
+        context.set_forkserver_preload(["lab.arena", "lab.jobs.arena", "torch._dynamo"])  # the last by every optimiser
+        forkserver.ensure_running()
     return ProcessPoolExecutor(workers(), mp_context=context, max_tasks_per_child=1)

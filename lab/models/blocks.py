@@ -73,13 +73,21 @@ def rotate(x: Tensor, start: int) -> Tensor:
     return torch.view_as_real(turned).flatten(-2)
 
 
+def drawn(*shape: int, std: float = 1.0) -> nn.Parameter:
+    """A parameter drawn from a normal distribution around 0. On the meta device, where brains are only counted, it is left as it
+    is: to draw there would load torch's compiler, which takes a second and more."""
+    parameter = nn.Parameter(torch.empty(*shape))
+    if not parameter.is_meta:
+        nn.init.normal_(parameter, std=std)
+    return parameter
+
+
 class ConvLinear(nn.Module):
     """A causal depthwise convolution over K bytes, then a linear map; the convolution starts as the identity."""
 
     def __init__(self, width: int, out: int, kernel: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(out, width))
-        nn.init.normal_(self.weight, std=width**-0.5)
+        self.weight = drawn(out, width, std=width**-0.5)
         taps = torch.zeros(width, kernel)
         taps[:, -1] = 1
         self.taps = nn.Parameter(taps) if kernel > 1 else None
@@ -207,8 +215,7 @@ class MLP(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.inner = nn.Parameter(torch.empty(hidden, width))
-        nn.init.normal_(self.inner, std=width**-0.5)
+        self.inner = drawn(hidden, width, std=width**-0.5)
         self.out = zero_linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -222,8 +229,7 @@ class TiedEmbedding(nn.Module):
 
     def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(vocabulary, width))
-        nn.init.normal_(self.weight, std=0.02)
+        self.weight = drawn(vocabulary, width, std=0.02)
 
     def read(self, tokens: Tensor) -> Tensor:
         """tokens (B, T) int64 → (B, T, D) in the type to compute in."""

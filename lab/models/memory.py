@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lab.config import ConfigError
-from lab.models.blocks import as_given, rms_norm
+from lab.models.blocks import as_given, drawn, rms_norm
 
 HEADS = 2  # at most; 4 take twice the time
 TOP = 16  # slots that a head reads for a byte
@@ -66,15 +66,12 @@ class ProductKeyMemory(nn.Module):
         n, half = math.isqrt(slots), max(4, width // 4)
         assert n * n == slots
         self.heads, self.top = heads, min(top, n)
-        self.queries = nn.Parameter(torch.empty(heads * 2 * half, width))
+        self.queries = drawn(heads * 2 * half, width, std=width**-0.5)
         # not `keys` and `values`: a parametrization keeps names in a dict, whose methods these are
-        self.half_keys = nn.Parameter(torch.empty(heads, 2, n, half))
+        self.half_keys = drawn(heads, 2, n, half)
         self.value_rows = nn.Parameter(torch.zeros(slots, width))
-        self.gate = nn.Parameter(torch.empty(width, width))
-        self.out = nn.Parameter(torch.empty(width, width))
-        for parameter in (self.queries, self.gate, self.out):
-            nn.init.normal_(parameter, std=width**-0.5)
-        nn.init.normal_(self.half_keys)
+        self.gate = drawn(width, width, std=width**-0.5)
+        self.out = drawn(width, width, std=width**-0.5)
         # of halves sorted by score, pair (i, j) is beaten by all (i' ≤ i, j' ≤ j): more than k of them, and it is out
         pairs = [(i, j) for i in range(self.top) for j in range(self.top) if (i + 1) * (j + 1) <= self.top]
         self._first, self._second = [i for i, _ in pairs], [j for _, j in pairs]
