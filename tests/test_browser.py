@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
+from lab import jobs
 from lab.mind import brains
 from lab.store import RunStore
-from tests.conftest import wait_until
+from tests.conftest import tiny, wait_until
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -126,7 +127,6 @@ def written(home: Path) -> int:
     return int(events.stat().st_size) if events.exists() else 0
 
 
-@pytest.mark.xdist_group("runs")
 def test_train_watch_leave_return_stop_resume(browser: Any, address: str, home: Path) -> None:
     """Start QOR, see it learn live, close the tab, come back, stop, resume; the charts' DOM is never rebuilt."""
     visit = Visit(browser, address)
@@ -190,7 +190,6 @@ def test_a_mistake_stands_next_to_its_field(browser: Any, address: str, home: Pa
     assert len(RunStore(home).list()) == before
 
 
-@pytest.mark.xdist_group("runs")
 def test_an_uploaded_file_is_trained_on(browser: Any, address: str, home: Path, tmp_path: Path) -> None:
     """The baseline, by the preset and the radio buttons, on a file of one's own."""
     book = tmp_path / "book.txt"
@@ -208,12 +207,14 @@ def test_an_uploaded_file_is_trained_on(browser: Any, address: str, home: Path, 
     assert run.status == "finished" and run.record["model"] == "baseline" and "book.txt" in run.record["config"]["data"]
 
 
-@pytest.mark.xdist_group("runs")
 def test_runs_are_compared_and_exported(browser: Any, address: str, home: Path) -> None:
     """Two curves over each other, the options in which they differ, other axes, CSV and Parquet."""
+    store = RunStore(home)
+    runs = [jobs.launch(tiny(steps=steps), store) for steps in (20, 30)]
+    wait_until(lambda: not any(jobs.refresh(store, run).live for run in runs))
     visit = Visit(browser, address)
     visit.page.click("role=tab[name=Runs]")
-    visit.wait("#runs-table", newest(home).id)
+    visit.wait("#runs-table", runs[1].id)
     visit.page.wait_for_function("document.querySelector('#runs-chart .lab-chart-box').data?.length === 2")
     visit.wait("#runs-diff", "steps")
     visit.page.check("#runs-axis input[value=tokens]")

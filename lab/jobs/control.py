@@ -23,7 +23,6 @@ from lab.store.runs import ARENA, now
 STARTING_S = 60.0  # a worker that has not come up by then is dead
 TAIL_BYTES = 4000
 FOLLOW_S = 0.2
-SPINS = "1000"  # threads that wait give way soon; by default two runs at once slow each other down 20-fold
 _children: list[subprocess.Popen[bytes]] = []
 
 
@@ -80,7 +79,7 @@ def _spawn(store: RunStore, run: Run, *, resume: bool) -> Run:
     for name in ("stop", "pid"):
         (run.folder / name).unlink(missing_ok=True)
     words = [sys.executable, "-m", "lab", "worker", run.id, *(["--resume"] if resume else [])]
-    environment = {"GOMP_SPINCOUNT": SPINS, **os.environ, "QOR_LAB_RUNS": str(store.home.resolve())}
+    environment = {**os.environ, "QOR_LAB_RUNS": str(store.home.resolve())}
     with (run.folder / "worker.log").open("ab") as output:
         child = subprocess.Popen(
             words, cwd=Path(__file__).resolve().parents[2], env=environment, stdin=subprocess.DEVNULL,

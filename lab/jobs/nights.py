@@ -16,7 +16,6 @@ from typing import Any
 import psutil
 
 from lab.events import to_record
-from lab.jobs.control import SPINS
 from lab.mind import Mind, MindError
 from lab.mind.night import Agenda, night_events, sleep_in
 from lab.store import LogWriter, read_log
@@ -39,8 +38,8 @@ def start_night(mind: Mind) -> int:
     words = [sys.executable, "-m", "lab", "sleeper", str(folder.resolve())]
     with (folder / "worker.log").open("ab") as output:
         worker = subprocess.Popen(
-            words, cwd=Path(__file__).resolve().parents[2], env={"GOMP_SPINCOUNT": SPINS, **os.environ},
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            words, cwd=Path(__file__).resolve().parents[2], stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     _workers[str(folder)] = worker
     (folder / "pid").write_text(str(worker.pid))
