@@ -12,7 +12,10 @@ import pytest
 import torch
 
 from lab.config import RunConfig, build_config
-from lab.store import RunStore
+from lab.events import to_record
+from lab.learning import train
+from lab.store import LogWriter, Run, RunStore
+from lab.store.runs import now
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 torch.set_num_threads(1)
@@ -37,6 +40,20 @@ def wait_until(true: Callable[[], Any], limit_s: float = 60.0) -> Any:
             raise AssertionError(f"not within {limit_s} s")
         time.sleep(0.05)
     return value
+
+
+def train_here(store: RunStore, config: RunConfig) -> Run:
+    """A finished run that was trained in this process; its log is that of any other."""
+    run = store.create(config)
+    with LogWriter(run.events) as log:
+        for event in train(config, run.folder):
+            log.append(to_record(event))
+    return store.close(run, status="finished", ended_at=now())
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: much of a test's time it waits for a process or a page."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ from typing import Any
 
 import pytest
 
-from lab import jobs
 from lab.mind import brains
 from lab.store import RunStore
-from tests.conftest import tiny, wait_until
+from tests.conftest import tiny, train_here, wait_until
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -209,9 +208,7 @@ def test_an_uploaded_file_is_trained_on(browser: Any, address: str, home: Path, 
 
 def test_runs_are_compared_and_exported(browser: Any, address: str, home: Path) -> None:
     """Two curves over each other, the options in which they differ, other axes, CSV and Parquet."""
-    store = RunStore(home)
-    runs = [jobs.launch(tiny(steps=steps), store) for steps in (20, 30)]
-    wait_until(lambda: not any(jobs.refresh(store, run).live for run in runs))
+    runs = [train_here(RunStore(home), tiny(steps=steps)) for steps in (20, 30)]
     visit = Visit(browser, address)
     visit.page.click("role=tab[name=Runs]")
     visit.wait("#runs-table", runs[1].id)

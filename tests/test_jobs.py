@@ -19,7 +19,7 @@ from lab import jobs
 from lab.config import ConfigError
 from lab.learning import load_trained
 from lab.store import Run, RunStore, publish, query, read_log
-from tests.conftest import tiny, wait_until
+from tests.conftest import tiny, train_here, wait_until
 
 
 def ended(store: RunStore, run: Run, limit_s: float = 90.0) -> Run:
@@ -171,7 +171,7 @@ def test_exports_hold_the_runs_numbers(store: RunStore, tmp_path: Path) -> None:
     """CSV and Parquet have the same rows; the brain folder can be loaded; an unknown format is refused."""
     import pandas as pd
 
-    run = ended(store, jobs.launch(tiny(), store))
+    run = train_here(store, tiny())
     publish(store)
     for kind, read in (("csv", pd.read_csv), ("parquet", pd.read_parquet)):
         jobs.export_tables(store, [run], tmp_path / kind, kind)

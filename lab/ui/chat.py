@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from lab.views import hypnogram
 POLL_S = 1.0
 FIRST = "first mind"
 NOBODY = "nobody"
+_making = threading.Lock()  # of the first mind
 EXAMPLES = ("My name is Alice.", "What's my name?", "What is the capital of France?")
 PLACES = {
     "STM": "note in STM",
@@ -133,7 +135,9 @@ def build_chat(minds: Minds, page: gr.Blocks) -> None:
             ]
             return
         try:
-            listeners = [minds.get(name or "")] + ([minds.get(second)] if second not in (NOBODY, name) else [])
+            listeners = [minds.get(name or _first_mind(minds) or "")] + (
+                [minds.get(second)] if second not in (NOBODY, name) else []
+            )
             histories = [shown(mind) for mind in listeners]
             for place, mind in enumerate(listeners):
                 histories[place] += [{"role": "user", "content": plain(said)}, {"role": "assistant", "content": ""}]
@@ -305,15 +309,22 @@ def build_chat(minds: Minds, page: gr.Blocks) -> None:
     def attach(current: str | None) -> list[Any]:
         """A first visit gets a mind at once; later ones find theirs again."""
         try:
-            if not minds.names() and _first_brain():
-                minds.create(FIRST, _first_brain() or "")
-            names = minds.names()
-            chosen = current if current in names else next(iter(names), None)
+            first, names = _first_mind(minds), minds.names()
+            chosen = current if current in names else first
             return [gr.update(choices=names, value=chosen), gr.update(choices=[NOBODY, *names]), gr.skip()]
         except (MindError, ConfigError, OSError) as error:
             return [gr.skip(), gr.skip(), sentence(str(error), "error")]
 
     page.load(attach, who, [who, beside, message], **quiet).then(enter, [who, beside], entered, **quiet)
+
+
+def _first_mind(minds: Minds) -> str | None:
+    """The first mind there is; where there is none it is made, though a page loads and a person speaks at once."""
+    brain = _first_brain()
+    with _making:
+        if brain and not minds.names():
+            minds.create(FIRST, brain)
+    return next(iter(minds.names()), None)
 
 
 def _first_brain() -> str | None:
