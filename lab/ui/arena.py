@@ -40,8 +40,8 @@ SIZES: dict[str, dict[str, Any]] = {  # what the buttons set beside the defaults
 NOTHING = "Nobody has competed yet. Press Start: two brains learn animals, then arithmetic, and the page shows what they forget."
 
 
-def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
-    """Add the tab's contents; a page that loads looks at the newest run."""
+def build_arena_tab(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
+    """Add the tab's contents; a page that loads looks at the newest run. Gives what lets it follow the run."""
     hints = get_type_hints(ArenaConfig)
     specs = {spec.name: spec for spec in fields(ArenaConfig)}
     logs: OrderedDict[str, ArenaLog] = OrderedDict()
@@ -227,8 +227,9 @@ def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
         ]  # fmt: skip
 
     inputs = [watched, task, asked, seed, left, right, seen]
-    gr.Timer(POLL_S).tick(watch, inputs, shown, trigger_mode="once", concurrency_limit=8, **quiet)
-    gr.on([watched.change, task.input, asked.input, seed.input, left.input, right.input], watch, inputs, shown, **quiet)
+    timer = gr.Timer(POLL_S, active=False)
+    timer.tick(watch, inputs, shown, trigger_mode="once", concurrency_limit=8, **quiet)
+    gr.on([tab.select, watched.change, task.input, asked.input, seed.input, left.input, right.input], watch, inputs, shown, **quiet)
 
     def export(name: str | None, kind: str) -> list[Any]:
         if not name:
@@ -259,6 +260,7 @@ def build_arena_tab(store: RunStore, page: gr.Blocks) -> None:
     page.load(attach, None, watched, **quiet)
     page.load(check, [bad_field, *components], outputs, queue=False, **quiet)
     watched.focus(lambda: gr.update(choices=_choices(store)), None, watched, **quiet)
+    return timer
 
 
 def _field(spec: Any, kind: type) -> Field:

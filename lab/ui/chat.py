@@ -60,8 +60,8 @@ def shown(mind: Mind) -> list[Message]:
     return found
 
 
-def build_chat(minds: Minds, page: gr.Blocks) -> None:
-    """Add the tab's contents."""
+def build_chat(minds: Minds, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
+    """Add the tab's contents. Gives what lets it follow the mind; it is on, since a page begins here."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
@@ -273,7 +273,8 @@ def build_chat(minds: Minds, page: gr.Blocks) -> None:
             gr.update(interactive=not state["asleep"]), gr.update(interactive=state["asleep"]), stamp,
         ]  # fmt: skip
 
-    gr.Timer(POLL_S).tick(watch, [who, seen], watched, trigger_mode="once", concurrency_limit=4, **quiet)
+    timer = gr.Timer(POLL_S)
+    gr.on([timer.tick, tab.select], watch, [who, seen], watched, trigger_mode="once", concurrency_limit=4, **quiet)
 
     def enter(name: str | None, second: str) -> list[Any]:
         """Show the conversation of the chosen minds."""
@@ -316,6 +317,7 @@ def build_chat(minds: Minds, page: gr.Blocks) -> None:
             return [gr.skip(), gr.skip(), sentence(str(error), "error")]
 
     page.load(attach, who, [who, beside, message], **quiet).then(enter, [who, beside], entered, **quiet)
+    return timer
 
 
 def _first_mind(minds: Minds) -> str | None:

@@ -24,8 +24,8 @@ MOST_COMPARED = 8
 REFRESH_S = 5.0
 
 
-def build_runs(store: RunStore, page: gr.Blocks) -> None:
-    """Add the tab's contents."""
+def build_runs(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
+    """Add the tab's contents. Gives what lets it follow the runs."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     table = gr.Dataframe(
         headers=["run", "status", "brain", "size", "data", "steps", "bits/byte", "tokens/s", "time"],
@@ -134,8 +134,8 @@ def build_runs(store: RunStore, page: gr.Blocks) -> None:
         return f'<a class="lab-link" href="{url}" target="_blank" rel="noopener">Go to the notebook</a>'
 
     page.load(first, chosen, [table, chosen], **quiet)
-    timer = gr.Timer(REFRESH_S)
-    timer.tick(refresh, chosen, [table, chosen], trigger_mode="once", **quiet)
+    timer = gr.Timer(REFRESH_S, active=False)
+    gr.on([timer.tick, tab.select], refresh, chosen, [table, chosen], trigger_mode="once", **quiet)
     timer.tick(follow, [chosen, metric, axis, smoothing], chart, trigger_mode="once", **quiet)
     table.select(add, chosen, chosen, **quiet)
     gr.on(
@@ -148,6 +148,7 @@ def build_runs(store: RunStore, page: gr.Blocks) -> None:
     csv.click(lambda names: export(names, "csv"), chosen, [file, note], **quiet)
     parquet.click(lambda names: export(names, "parquet"), chosen, [file, note], **quiet)
     notebook.click(open_notebook, None, link, show_progress="minimal", api_visibility="private")
+    return timer
 
 
 def _row(name: str, status: str, found: pd.DataFrame) -> list[str]:

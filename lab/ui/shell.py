@@ -46,16 +46,22 @@ def build_page(store: RunStore, minds: Minds) -> gr.Blocks:
             "measure them.</p></header>"
         )
         with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Chat", id="chat"):
-                build_chat(minds, page)
-            with gr.Tab("Arena", id="arena"):
-                build_arena_tab(store, page)
-            with gr.Tab("Train", id="train"):
-                build_train(store, page)
-            with gr.Tab("Runs", id="runs"):
-                build_runs(store, page)
+            with gr.Tab("Chat", id="chat") as chat:
+                timers = {chat: build_chat(minds, page, chat)}
+            with gr.Tab("Arena", id="arena") as arena:
+                timers[arena] = build_arena_tab(store, page, arena)
+            with gr.Tab("Train", id="train") as train:
+                timers[train] = build_train(store, page, train)
+            with gr.Tab("Runs", id="runs") as runs:
+                timers[runs] = build_runs(store, page, runs)
             with gr.Tab("Memory", id="memory") as memory:
                 build_memory(minds, page, memory)
+        for opened in (chat, arena, train, runs, memory):  # only what is seen is followed: a tick costs a browser 0.1 s
+            active = [gr.update(active=tab is opened) for tab in timers]
+            opened.select(
+                lambda active=active: active, None, list(timers.values()), queue=False, show_progress="hidden",
+                api_visibility="private",
+            )  # fmt: skip
     return page
 
 

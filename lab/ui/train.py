@@ -25,8 +25,8 @@ POLL_S = 1.0
 NOTHING = "Nothing has been trained yet. Choose a brain and data, then press Start."
 
 
-def build_train(store: RunStore, page: gr.Blocks) -> None:
-    """Add the tab's contents; `page` is asked to show the newest run when it loads."""
+def build_train(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
+    """Add the tab's contents; `page` is asked to show the newest run when it loads. Gives what lets it follow the run."""
     logs = LiveLogs()
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
@@ -160,10 +160,10 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
             *figures, stamp,
         ]  # fmt: skip
 
-    timer = gr.Timer(POLL_S)
+    timer = gr.Timer(POLL_S, active=False)
     inputs = [watched, axis, smoothing, seen]
     timer.tick(watch, inputs, shown, trigger_mode="once", concurrency_limit=8, **quiet)
-    gr.on([watched.change, axis.change, smoothing.change, stop.click, resume.click], watch, inputs, shown, **quiet)
+    gr.on([tab.select, watched.change, axis.change, smoothing.change, stop.click, resume.click], watch, inputs, shown, **quiet)
 
     def attach() -> Any:
         """A page that loads looks at the newest live run, else at the newest."""
@@ -174,6 +174,7 @@ def build_train(store: RunStore, page: gr.Blocks) -> None:
     page.load(attach, None, watched, **quiet)
     page.load(check, [bad_field, *form.components], outputs, queue=False, **quiet)
     watched.focus(lambda: gr.update(choices=choices(store)), None, watched, **quiet)
+    return timer
 
 
 def choices(store: RunStore, runs: list[Run] | None = None) -> list[str]:
