@@ -344,7 +344,7 @@ def test_a_cell_that_was_interrupted_scores_the_same(name: str, tmp_path: Path) 
 
 def test_a_killed_run_goes_on_to_the_same_scores(store: RunStore) -> None:
     """kill -9 of the worker in the middle; resumed, its answers are those of a run that was left alone."""
-    config = tiny(contestants="qor,baseline+replay", steps=12, seeds=2)
+    config = tiny(contestants="qor,baseline+replay", steps=25)
     run = jobs.launch(config, store)
     wait_until(lambda: any("taskended" in p.read_text() for p in run.folder.glob("cells/*/events.jsonl")))
     os.kill(int((run.folder / "pid").read_text().split()[0]), signal.SIGKILL)
