@@ -51,11 +51,6 @@ def train_here(store: RunStore, config: RunConfig) -> Run:
     return store.close(run, status="finished", ended_at=now())
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: much of a test's time it waits for a process or a page."""
-    return (os.cpu_count() or 1) + 1
-
-
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunStore]:
     """An empty folder of runs, also for child processes."""

@@ -7,6 +7,7 @@ the night true (`settle`). If the owner dies, the next one finds the worker, or 
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import psutil
 
 from lab.events import to_record
-from lab.jobs.worker import give_way
+from lab.jobs.worker import NICENESS
 from lab.mind import Mind, MindError
 from lab.mind.night import Agenda, night_events, sleep_in
 from lab.store import LogWriter, read_log
@@ -57,7 +58,8 @@ def wake(mind: Mind) -> str:
 
 def work_night(folder: Path) -> int:
     """The worker: sleep the night in `folder`, writing its events there; gives the exit code."""
-    give_way()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     with LogWriter(folder / "events.jsonl") as log:
         for event in sleep_in(folder, stop=lambda: (folder / "stop").exists()):
             log.append(to_record(event))

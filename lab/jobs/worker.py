@@ -8,7 +8,6 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -21,7 +20,7 @@ from lab.store import LogWriter, Run, RunStore, publish
 from lab.store.publish import FRESH_S
 from lab.store.runs import ARENA, now
 
-NICENESS, SESSION_NICENESS = 10, 5
+NICENESS = 10
 
 
 def work(store: RunStore, run: Run, *, resume: bool) -> int:
@@ -38,7 +37,8 @@ def work(store: RunStore, run: Run, *, resume: bool) -> int:
 
 
 def _work(store: RunStore, run: Run, resume: bool) -> int:
-    give_way()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     with contextlib.suppress(OSError):  # who launched us has written it as well
         write_pid(run, os.getpid())
     ended = threading.Event()
@@ -62,15 +62,6 @@ def _work(store: RunStore, run: Run, resume: bool) -> int:
         if code:
             print(outcome.get("traceback") or outcome["message"], flush=True)
     return code
-
-
-def give_way() -> None:
-    """Let the page and other programs go first. Linux weighs sessions before it weighs their processes, and a worker is a session
-    of its own, so the session is told as well."""
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text(str(SESSION_NICENESS))
 
 
 def _learn(store: RunStore, run: Run, resume: bool, stop: Callable[[], bool]) -> tuple[Run, str]:
