@@ -69,6 +69,18 @@ def test_every_relation_keeps_a_wording_of_each_kind_out_of_training() -> None:
     assert not texts["What is the state capital of Texas?Austin"]
 
 
+def test_no_question_is_the_only_one_of_its_build() -> None:
+    """Whether its subject comes first, last or between: who keeps one wording back has met another that is built so."""
+    for relation in {fact.relation for fact in load_facts()}:
+        builds = Counter[str]()
+        for wording in load_wordings():
+            if (wording.relation, wording.kind) == (relation, "question"):
+                before, after = wording.text.split("{subject}")
+                first = before in ("", "The ", "The state of ")
+                builds["first" if first else "last" if after in ("?", ".") else "between"] += 1
+        assert sum(builds.values()) == 8 and min(builds.values()) >= 2, (relation, builds)
+
+
 def test_each_kind_of_file_gives_its_texts(tmp_path: Path) -> None:
     """JSONL, CSV with quotes and newlines, Parquet; a column can be named."""
     texts = ["one, two", 'say "hi"\nthere', "drei äöü"]

@@ -106,7 +106,7 @@ def _accompany(store: RunStore, run: Run, arguments: argparse.Namespace) -> int:
 
 
 def _report(store: RunStore, run: Run, arguments: argparse.Namespace) -> int:
-    from lab.jobs.report import export_arena, readme_table, report
+    from lab.jobs.report import export_arena, nothing_to_say, readme_table, report
 
     config, log = run.arena(), ArenaLog(run)
     log.read()
@@ -124,7 +124,7 @@ def _report(store: RunStore, run: Run, arguments: argparse.Namespace) -> int:
         print(f"{run.id}: {run.status}\n{arena_line(config)}")
         if len(found.means):
             print(found.means[list(COLUMNS)].to_string(index=False, float_format=lambda value: f"{value:,.0f}"))
-        for sentence in [*found.verdicts, *log.notices] or ["Nothing is whole yet."]:
+        for sentence in [*found.verdicts, *log.notices] or [nothing_to_say(found)]:
             print(sentence)
         if found.verdicts:
             print(found.proves)

@@ -131,6 +131,13 @@ def _verdicts(seeds: pd.DataFrame, config: ArenaConfig) -> list[str]:
     return found
 
 
+def nothing_to_say(told: Report) -> str:
+    """Why there is no verdict."""
+    if not len(told.seeds):
+        return "Nothing is whole yet."
+    return "A verdict needs a contestant and its control through the stream with the same seed; there is no such pair."
+
+
 def export_arena(run: Run, folder: Path, kind: str) -> list[Path]:
     """Write a run's tables to `folder` as csv, parquet or json, or all of it as one html page; gives the paths."""
     if kind not in FORMATS:
@@ -169,7 +176,7 @@ def _page(run: Run, config: ArenaConfig, log: ArenaLog, told: Report) -> str:
         "</", "<\\/"
     )
     script = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
-    sentences = "".join(f"<li>{html.escape(text)}</li>" for text in told.verdicts) or "<li>Nothing is whole yet.</li>"
+    sentences = "".join(f"<li>{html.escape(text)}</li>" for text in told.verdicts) or f"<li>{nothing_to_say(told)}</li>"
     title = html.escape(f"Who forgets what? {config.stream}")
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{PAGE_STYLE}</style>'

@@ -78,6 +78,7 @@ def build_arena_tab(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
                     first = live_chart({}, "arena-first")
                 with gr.Column(min_width=300):
                     second = live_chart({}, "arena-second")
+            order = gr.Radio(label="Order of the tasks", choices=[], elem_id="arena-order-shown", visible=False)
             with gr.Row():
                 task = gr.Dropdown(label="Task of the right chart", choices=[], elem_id="arena-task")
                 asked = gr.Dropdown(label="Task of the answers", choices=[], elem_id="arena-asked")
@@ -174,10 +175,28 @@ def build_arena_tab(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     stop.click(lambda name: act(jobs.stop, name), watched, seen, **quiet)
     resume.click(lambda name: act(jobs.resume, name), watched, seen, **quiet)
 
-    shown = [card, stop, resume, verdict, first, second, task, asked, seed, answers, means, *charts, left, right, seen]
+    shown = [
+        card,
+        stop,
+        resume,
+        verdict,
+        first,
+        second,
+        order,
+        task,
+        asked,
+        seed,
+        answers,
+        means,
+        *charts,
+        left,
+        right,
+        seen,
+    ]
 
     def watch(
         name: str | None,
+        way: str | None,
         on: str | None,
         about: str | None,
         chosen: int | None,
@@ -197,14 +216,12 @@ def build_arena_tab(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
         while len(logs) > KEPT_LOGS:
             logs.popitem(last=False)
         log.read()
-        stamp = f"{name} {log.stamp} {run.status} {run.stopping} {on} {about} {chosen} {west} {east}"
+        stamp = f"{name} {log.stamp} {run.status} {run.stopping} {way} {on} {about} {chosen} {west} {east}"
         if stamp == before:
             return [gr.skip()] * len(shown)
         told = report(config, log)
-        order = config.orders()[0]
-        scores, probes, tasks, said = (
-            _of(log.table(table), order) for table in ("scores", "probes", "tasks", "answers")
-        )
+        way = way if way in config.orders() else config.orders()[0]
+        scores, probes, tasks, said = (_of(log.table(table), way) for table in ("scores", "probes", "tasks", "answers"))
         names = tasks["task"].tolist()
         on = on if on in names else (names[-1] if names else None)
         about = about if about in names else (names[0] if names else None)
@@ -212,12 +229,13 @@ def build_arena_tab(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
         chosen = chosen if chosen in seeds else (seeds[0] if seeds else None)
         west = west if west in config.names() else config.names()[0]
         east = east if east in config.names() else config.names()[min(1, len(config.names()) - 1)]
-        whole = told.seeds[told.seeds["task_order"] == order] if len(told.seeds) else told.seeds
+        whole = told.seeds[told.seeds["task_order"] == way] if len(told.seeds) else told.seeds
         place, shown_place = (names.index(one) + 1 if one else 1 for one in (on, about))
         return [
             arena_card(run, config, log, told), gr.update(interactive=run.live and not run.stopping),
             gr.update(interactive=run.status in ("stopped", "failed", "crashed")), verdict_card(told, config, run),
             views.retention(scores, probes, tasks, config.names(), 1), views.retention(scores, probes, tasks, config.names(), place),
+            gr.update(choices=config.orders(), value=way, visible=len(config.orders()) > 1),
             gr.update(choices=names, value=on), gr.update(choices=names, value=about), gr.update(choices=seeds, value=chosen),
             answer_table(said, config, shown_place, chosen), told.means,
             views.anytime(scores, tasks, config.names()),
@@ -226,10 +244,16 @@ def build_arena_tab(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
             gr.update(choices=config.names(), value=west), gr.update(choices=config.names(), value=east), stamp,
         ]  # fmt: skip
 
-    inputs = [watched, task, asked, seed, left, right, seen]
+    inputs = [watched, order, task, asked, seed, left, right, seen]
     timer = gr.Timer(POLL_S, active=False)
     timer.tick(watch, inputs, shown, trigger_mode="once", concurrency_limit=8, **quiet)
-    gr.on([tab.select, watched.change, task.input, asked.input, seed.input, left.input, right.input], watch, inputs, shown, **quiet)
+    gr.on(
+        [tab.select, watched.change, order.input, task.input, asked.input, seed.input, left.input, right.input],
+        watch,
+        inputs,
+        shown,
+        **quiet,
+    )
 
     def export(name: str | None, kind: str) -> list[Any]:
         if not name:

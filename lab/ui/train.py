@@ -163,7 +163,13 @@ def build_train(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     timer = gr.Timer(POLL_S, active=False)
     inputs = [watched, axis, smoothing, seen]
     timer.tick(watch, inputs, shown, trigger_mode="once", concurrency_limit=8, **quiet)
-    gr.on([tab.select, watched.change, axis.change, smoothing.change, stop.click, resume.click], watch, inputs, shown, **quiet)
+    gr.on(
+        [tab.select, watched.change, axis.change, smoothing.change, stop.click, resume.click],
+        watch,
+        inputs,
+        shown,
+        **quiet,
+    )
 
     def attach() -> Any:
         """A page that loads looks at the newest live run, else at the newest."""

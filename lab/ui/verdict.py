@@ -10,7 +10,7 @@ import pandas as pd
 
 from lab import jobs
 from lab.config import ArenaConfig
-from lab.jobs.report import Report, control_of, judged
+from lab.jobs.report import Report, control_of, judged, nothing_to_say
 from lab.store import ArenaLog, Run
 from lab.ui.words import STATUS_MARKS, duration, run_card, sentence, tile
 
@@ -48,8 +48,11 @@ def arena_card(run: Run, config: ArenaConfig, log: ArenaLog, told: Report) -> st
 def verdict_card(told: Report, config: ArenaConfig, run: Run) -> str:
     """The verdicts, and what they prove."""
     if not told.verdicts:
-        words = "The verdict stands here once a contestant and its control are through the stream." if run.live else ""
-        return sentence(words) if words else ""
+        return sentence(
+            "The verdict stands here once a contestant and its control are through the stream."
+            if run.live
+            else nothing_to_say(told)
+        )
     rows = "".join(f"<li>{escape(text)}</li>" for text in told.verdicts)
     title = f"Verdict, against {control_of(config)}"
     return (

@@ -123,20 +123,20 @@ def coverage(seeds: pd.DataFrame, names: Sequence[str]) -> Figure:
 def figures(
     scores: pd.DataFrame, probes: pd.DataFrame, seeds: pd.DataFrame, tasks: pd.DataFrame, names: Sequence[str]
 ) -> list[Figure]:
-    """All figures of a run, in one order of its tasks (the first)."""
-    order = tasks["task_order"].iloc[0] if len(tasks) else "forward"
-    scores, probes, tasks = (table[table["task_order"] == order] for table in (scores, probes, tasks))
-    seeds = seeds[seeds["task_order"] == order] if len(seeds) else seeds
-    curves = [retention(scores, probes, tasks, names, i + 1) for i in range(len(tasks))]
-    maps = [heatmap(scores, tasks, name) for name in names]
-    return [
-        *curves,
-        anytime(scores, tasks, names),
-        tradeoff(seeds, names),
-        cost(seeds, names),
-        coverage(seeds, names),
-        *maps,
-    ]
+    """All figures of a run, for each order of its tasks."""
+    orders, found = list(tasks["task_order"].unique()), list[Figure]()
+    for order in orders:
+        some, looks, here = (table[table["task_order"] == order] for table in (scores, probes, tasks))
+        whole = seeds[seeds["task_order"] == order] if len(seeds) else seeds
+        drawn = [
+            *(retention(some, looks, here, names, i + 1) for i in range(len(here))), anytime(some, here, names),
+            tradeoff(whole, names), cost(whole, names), coverage(whole, names),
+            *(heatmap(some, here, name) for name in names),
+        ]  # fmt: skip
+        for figure in drawn if len(orders) > 1 else ():
+            figure["layout"]["title"]["text"] += f" (tasks {order})"
+        found += drawn
+    return found
 
 
 def _dots(
