@@ -65,20 +65,17 @@ def test_every_relation_keeps_a_wording_of_each_kind_out_of_training() -> None:
             assert held.count(True) == 1 and held.count(False) >= 3
     found = list(open_corpus(DataConfig(data="facts:states")).documents(0))
     texts = {decode(document.tokens.tolist()): document.validation for document in found}
-    assert texts["From which city is the state of Texas governed?Austin"]
+    assert texts["What city is the state capital of Texas?Austin"]
     assert not texts["What is the state capital of Texas?Austin"]
 
 
 def test_no_question_is_the_only_one_of_its_build() -> None:
-    """Whether its subject comes first, last or between: who keeps one wording back has met another that is built so."""
+    """Its subject comes last or between and never first; who keeps one wording back has met another that is built so."""
     for relation in {fact.relation for fact in load_facts()}:
-        builds = Counter[str]()
-        for wording in load_wordings():
-            if (wording.relation, wording.kind) == (relation, "question"):
-                before, after = wording.text.split("{subject}")
-                first = before in ("", "The ", "The state of ")
-                builds["first" if first else "last" if after in ("?", ".") else "between"] += 1
-        assert sum(builds.values()) == 8 and min(builds.values()) >= 2, (relation, builds)
+        texts = [w.text for w in load_wordings() if (w.relation, w.kind) == (relation, "question")]
+        builds = Counter("last" if text.rstrip("?.").endswith("{subject}") else "between" for text in texts)
+        assert len(set(texts)) == 8 and min(builds.values()) >= 2, (relation, builds)
+        assert not any(text.startswith(("{subject}", "The {subject}")) for text in texts)
 
 
 def test_each_kind_of_file_gives_its_texts(tmp_path: Path) -> None:

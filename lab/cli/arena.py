@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -132,9 +132,11 @@ def _report(store: RunStore, run: Run, arguments: argparse.Namespace) -> int:
     if arguments.readme:
         from lab.jobs import bench
 
-        rows = readme_table(found.means, README_COLUMNS)
         order = " reverse" if config.order == "reverse" else ""
-        bench.write_readme({"bench": f"arena {Path(config.stream).stem}{order}", "rows": rows})
+        bench.write_readme({
+            "bench": f"arena {Path(config.stream).stem}{order}", "rows": readme_table(found.means, README_COLUMNS),
+            "command": arena_line(replace(config, stream=Path(config.stream).name)), "verdicts": found.verdicts,
+        })  # fmt: skip
     return 0
 
 

@@ -193,11 +193,14 @@ def _quantile(values: list[float], share: float) -> float:
 
 
 def render(result: dict[str, Any]) -> str:
-    """Give a bench's result as a Markdown table, as it stands in the README."""
+    """Give a bench's result as a Markdown table, as it stands in the README; `command` stands before it, `verdicts` after."""
     rows = result["rows"]
     names = list(rows[0])
     head = ["| " + " | ".join(name.replace("_", " ") for name in names) + " |", "|" + " --- |" * len(names)]
-    return "\n".join(head + ["| " + " | ".join(_cell(row[name]) for name in names) + " |" for row in rows])
+    table = [*head, *("| " + " | ".join(_cell(row[name]) for name in names) + " |" for row in rows)]
+    before = [f"`{result['command']}`", ""] if "command" in result else []
+    after = ["", *(f"- {sentence}" for sentence in result["verdicts"])] if result.get("verdicts") else []
+    return "\n".join([*before, *table, *after])
 
 
 def write_readme(result: dict[str, Any], path: Path = ROOT / "README.md") -> None:

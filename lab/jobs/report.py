@@ -127,7 +127,7 @@ def _verdicts(seeds: pd.DataFrame, config: ArenaConfig) -> list[str]:
                 continue
             for metric, words in judged(seeds).items():
                 _, sentence = compare(name, control, ours[metric].to_dict(), theirs[metric].to_dict(), words)
-                found.append(sentence + note)
+                found.append(sentence.removesuffix(".") + note + ".")
     return found
 
 
@@ -198,8 +198,10 @@ def _table(frame: pd.DataFrame) -> str:
 
 
 def readme_table(frame: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """The chosen columns of `means`, as rows for the README."""
-    return [{name: _plain(row[name]) for name in columns} for row in frame.to_dict("records")]
+    """The chosen columns of `means`, as rows for the README; without those that say nothing."""
+    rows = [{name: _plain(row[name]) for name in columns} for row in frame.to_dict("records")]
+    said = [name for name in columns if any(row[name] != "–" for row in rows)]
+    return [{name: row[name] for name in said} for row in rows]
 
 
 def _plain(value: Any) -> Any:
