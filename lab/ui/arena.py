@@ -223,7 +223,7 @@ def build_arena_tab(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
         way = way if way in config.orders() else config.orders()[0]
         scores, probes, tasks, said = (_of(log.table(table), way) for table in ("scores", "probes", "tasks", "answers"))
         names = tasks["task"].tolist()
-        on = on if on in names else (names[-1] if names else None)
+        on = on if on in names[1:] else (names[-1] if names else None)  # the left chart is about the first
         about = about if about in names else (names[0] if names else None)
         seeds = sorted({int(one) for one in said["seed"]})
         chosen = chosen if chosen in seeds else (seeds[0] if seeds else None)
@@ -236,7 +236,7 @@ def build_arena_tab(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
             gr.update(interactive=run.status in ("stopped", "failed", "crashed")), verdict_card(told, config, run),
             views.retention(scores, probes, tasks, config.names(), 1), views.retention(scores, probes, tasks, config.names(), place),
             gr.update(choices=config.orders(), value=way, visible=len(config.orders()) > 1),
-            gr.update(choices=names, value=on), gr.update(choices=names, value=about), gr.update(choices=seeds, value=chosen),
+            gr.update(choices=names[1:], value=on), gr.update(choices=names, value=about), gr.update(choices=seeds, value=chosen),
             answer_table(said, config, shown_place, chosen), told.means,
             views.anytime(scores, tasks, config.names()),
             views.tradeoff(whole, config.names()), views.cost(whole, config.names()), views.coverage(whole, config.names()),
