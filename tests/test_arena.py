@@ -23,12 +23,14 @@ from lab.arena import (
     brain_config,
     compare,
     compete,
+    contestants,
     estimate,
     find_contestant,
     make_stream,
     matrix,
     settings,
     summarise,
+    tuning,
 )
 from lab.arena.asking import answer
 from lab.arena.contestants import make_strategies
@@ -227,6 +229,21 @@ def test_files_of_labels_are_streams(tmp_path: Path) -> None:
     tasks = make_stream(tiny(stream=str(folder / "data_full.json")), 1, "forward")
     assert [task.name for task in tasks] == ["first", "second"]
     assert {e.answer for e in tasks[1].test} == {"intent: c", "intent: d"}
+
+
+def test_tuning_keeps_what_won_and_every_comment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each value is tried on every seed; the best is written, and nothing else is changed."""
+    kept = tmp_path / "settings.toml"
+    before = contestants.SETTINGS.read_text().replace("[replay]\nweight = 1.0", "[replay]\nweight = 7.0  # odd")
+    kept.write_text(before)
+    monkeypatch.setattr(contestants, "SETTINGS", kept)
+    trials = list(tuning.tune(tiny(steps=4, facts=4, seeds=2), ["replay"]))
+    assert [trial.values for trial in trials] == [{"weight": value} for value in (0.5, 1.0, 2.0)]
+    assert all(len(trial.accuracy) == 2 for trial in trials)
+    best = max(trials, key=lambda trial: trial.mean).values["weight"]
+    assert kept.read_text() == before.replace("weight = 7.0", f"weight = {best}")
+    with pytest.raises(ConfigError, match="tune must be given rates-baseline"):
+        next(tuning.tune(tiny(), ["magic"]))
 
 
 # ---- fairness -------------------------------------------------------------------------------------------------------

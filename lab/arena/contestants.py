@@ -34,11 +34,12 @@ class Contestant:
 
 
 Settings = dict[str, dict[str, Any]]
+SETTINGS = Path(__file__).with_name("settings.toml")
 
 
 def settings() -> Settings:
     """What was tuned, as it stands now: settings.toml. A run keeps what it began with."""
-    return tomllib.loads((Path(__file__).parent / "settings.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(SETTINGS.read_text(encoding="utf-8"))
 
 
 def find_contestant(name: str, tuned: Settings) -> Contestant:

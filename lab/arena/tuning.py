@@ -16,6 +16,7 @@ from typing import Any
 
 import tomlkit
 
+from lab.arena import contestants
 from lab.arena.contestants import Contestant, Settings, find_contestant, settings
 from lab.arena.metrics import final_accuracy, matrix
 from lab.arena.runner import compete
@@ -93,7 +94,6 @@ def _accuracy(config: ArenaConfig, contestant: Contestant, seed: int, tuned: Set
 
 def _write(section: str, values: dict[str, Any]) -> None:
     """Put what won into settings.toml, whose comments stay."""
-    path = Path(__file__).with_name("settings.toml")
-    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    document = tomlkit.parse(contestants.SETTINGS.read_text(encoding="utf-8"))
     document[section].update(values)  # type: ignore[union-attr]  # a table
-    write_durably(path, tomlkit.dumps(document).encode())
+    write_durably(contestants.SETTINGS, tomlkit.dumps(document).encode())
