@@ -14,7 +14,7 @@ from lab.config import ConfigError, QORConfig, RunConfig, TrainingConfig, build_
 from lab.events import Checkpointed, Evaluated, Event, Finished, Notice, RolledBack, Sampled, Started, Step
 from lab.learning import UnstableError, load_trained, rate_at, train, write
 from lab.learning import trainer as trainer_module
-from lab.learning.optimiser import MultiRateOptimiser
+from lab.learning.optimiser import AdamW, MultiRateOptimiser
 from lab.learning.surprise import RunningSurprise
 from lab.models import build
 from tests.conftest import tiny
@@ -53,6 +53,24 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights(model: str, precisi
     assert [e.text for e in through if isinstance(e, Sampled)][-1] == [e.text for e in rest if isinstance(e, Sampled)][
         -1
     ]
+
+
+def test_adamw_is_torchs() -> None:
+    """Bit for bit; what has no gradient does not move."""
+    torch.manual_seed(0)
+    ours, theirs = (nn.Parameter(torch.linspace(-1, 1, 2100).view(30, 70)) for _ in range(2))
+    still = nn.Parameter(torch.ones(3))
+    mine, reference = (
+        AdamW([ours, still], 0.1),
+        torch.optim.AdamW([theirs], betas=(0.9, 0.95), weight_decay=0.1, fused=True),
+    )
+    for step in range(20):
+        ours.grad = theirs.grad = torch.randn(30, 70)
+        for group in reference.param_groups:
+            group["lr"] = 0.01 / (step + 1)
+        reference.step()
+        mine.step(0.01 / (step + 1))
+    assert torch.equal(ours, theirs) and torch.equal(still, torch.ones(3))
 
 
 def test_a_stopped_run_saves_and_goes_on(tmp_path: Path) -> None:

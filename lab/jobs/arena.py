@@ -218,6 +218,6 @@ def _pool() -> ProcessPoolExecutor:
     if sys.platform != "win32":
         from multiprocessing import forkserver
 
-        context.set_forkserver_preload(["lab.arena", "lab.jobs.arena", "torch._dynamo"])  # the last by every optimiser
+        context.set_forkserver_preload(["lab.arena", "lab.jobs.arena"])
         forkserver.ensure_running()
     return ProcessPoolExecutor(workers(), mp_context=context, max_tasks_per_child=1)

@@ -7,6 +7,8 @@ is a few large operations, and gathering is simply not clearing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +30,32 @@ class _Shelf:
             begin = span.stop
 
 
+class AdamW:
+    """AdamW (Loshchilov and Hutter 2019) by torch's fused kernel. torch.optim would load torch's compiler, which every run, night
+    and contestant would wait a second for."""
+
+    def __init__(self, weights: Sequence[Tensor], decay: float = 0.0) -> None:
+        self.weights, self.decay = list(weights), decay
+        self.state = [
+            {"exp_avg": torch.zeros_like(w), "exp_avg_sq": torch.zeros_like(w), "step": torch.zeros((), device=w.device)}
+            for w in self.weights
+        ]  # fmt: skip
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """Move every tensor that has a gradient."""
+        due = [(w, w.grad, state) for w, state in zip(self.weights, self.state, strict=True) if w.grad is not None]
+        if not due:
+            return
+        weights, gradients, states = zip(*due, strict=True)
+        first, second, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+        torch._foreach_add_(steps, 1)
+        torch._fused_adamw_(
+            weights, gradients, first, second, [], steps, lr=lr, beta1=0.9, beta2=0.95, weight_decay=self.decay, eps=1e-8,
+            amsgrad=False, maximize=False,
+        )  # fmt: skip
+
+
 class BandOptimiser:
     """AdamW over one band. `gathered` counts the steps whose gradients wait."""
 
@@ -39,8 +67,7 @@ class BandOptimiser:
             kinds["matrices" if parameter.ndim > 1 else "rest"].append(parameter)
         decays = {"matrices": weight_decay, "rest": 0.0}
         self.shelves = {kind: _Shelf(found, decays[kind]) for kind, found in kinds.items() if found}
-        groups = [{"params": [shelf.weights], "weight_decay": shelf.decay} for shelf in self.shelves.values()]
-        self.adam = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), fused=True)
+        self.adam = {kind: AdamW([shelf.weights], shelf.decay) for kind, shelf in self.shelves.items()}
 
     def gradients(self) -> list[Tensor]:
         return [shelf.weights.grad for shelf in self.shelves.values() if shelf.weights.grad is not None]
@@ -52,9 +79,8 @@ class BandOptimiser:
         norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients])))
         if norm > clip:
             torch._foreach_mul_(gradients, clip / norm)
-        for group in self.adam.param_groups:
-            group["lr"] = lr * self.lr_scale
-        self.adam.step()
+        for adam in self.adam.values():
+            adam.step(lr * self.lr_scale)
         torch._foreach_zero_(gradients)
         self.gathered = 0
         return norm
@@ -95,7 +121,7 @@ class MultiRateOptimiser:
             for kind, shelf in band.shelves.items():
                 assert shelf.weights.grad is not None
                 found[f"{band.name}.{kind}.gradient"] = shelf.weights.grad
-                for key, value in band.adam.state[shelf.weights].items():
+                for key, value in band.adam[kind].state[0].items():
                     found[f"{band.name}.{kind}.{key}"] = value
         return found
 
@@ -105,8 +131,7 @@ class MultiRateOptimiser:
             band.gathered = int(state[f"{band.name}.gathered"])
             for kind, shelf in band.shelves.items():
                 assert shelf.weights.grad is not None
-                prefix, device = f"{band.name}.{kind}.", shelf.weights.device
+                prefix = f"{band.name}.{kind}."
                 shelf.weights.grad.copy_(state[prefix + "gradient"])
-                kept = {key: state[prefix + key] for key in ("exp_avg", "exp_avg_sq", "step") if prefix + key in state}
-                band.adam.state[shelf.weights].clear()
-                band.adam.state[shelf.weights].update({key: value.clone().to(device) for key, value in kept.items()})
+                for key, value in band.adam[kind].state[0].items():
+                    value.copy_(state.get(prefix + key, torch.zeros(())))

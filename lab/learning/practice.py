@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from lab.data.curriculum.batches import pad, weigh
 from lab.data.tokenizer import END
 from lab.learning.machine import Machine
-from lab.learning.optimiser import MultiRateOptimiser
+from lab.learning.optimiser import AdamW, MultiRateOptimiser
 from lab.models import Brain
 
 if TYPE_CHECKING:
@@ -146,18 +146,17 @@ class _Optimiser:
     def __init__(self, brain: Brain, weights: list[nn.Parameter], rates: bool) -> None:
         self._weights = weights
         plain = not rates or len(weights) != len(list(brain.parameters()))
-        self._adam = torch.optim.AdamW(weights, lr=0.0, betas=(0.9, 0.95), weight_decay=0.0) if plain else None
+        self._adam = AdamW(weights) if plain else None
         self._bands = None if plain else MultiRateOptimiser(brain, weight_decay=0.0, clip=CLIP, slow_lr_power=0.0)
 
     def clear(self) -> None:
         if self._adam:
-            self._adam.zero_grad(set_to_none=True)
+            for weight in self._weights:
+                weight.grad = None
 
     def step(self, step: int, lr: float) -> None:
         if self._bands:
             self._bands.step(step, lr)
         if self._adam:
             torch.nn.utils.clip_grad_norm_(self._weights, CLIP)
-            for group in self._adam.param_groups:
-                group["lr"] = lr
-            self._adam.step()
+            self._adam.step(lr)
