@@ -108,7 +108,7 @@ def build_runs(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
         """The chart again while a chosen run trains, and for its last steps."""
         lately = (datetime.now(UTC) - timedelta(seconds=3 * REFRESH_S)).isoformat()
         runs = [run for run in store.list() if run.id in (names or [])]
-        moves = any(run.live or str(run.record["ended_at"] or "") > lately for run in runs)
+        moves = any(run.live or str(run.record.get("ended_at") or "") > lately for run in runs)
         return draw(names, key, along, amount)[0] if moves else gr.skip()
 
     def export(names: list[str], kind: str) -> list[Any]:
