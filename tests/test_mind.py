@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from lab.config import MindConfig
 from lab.events import Dreamt, NightEnded, NightStep, Quizzed, to_record
@@ -20,6 +21,8 @@ from lab.mind import Answer, Mind, MindError, Minds, Taught, brains
 from lab.mind.messages import checked, sentences
 from lab.mind.night import Agenda, night_events
 from lab.mind.skills import Skills, question_tokens
+from lab.models import add_memory
+from lab.models.checkpoint import load_brain
 
 QUICK = MindConfig(dreams=96, night_steps=40, night_lr=0.002, dream_weight=3.0, quizzes=3, retention_drop=1.0)
 pytestmark = pytest.mark.skipif(not brains(), reason="no starter brain is here")
@@ -293,6 +296,22 @@ def test_killing_it_at_random_points_loses_nothing(tmp_path: Path, act: object, 
             assert all(f"Box {i} holds {int(i) * 7} coins." in texts for i in told)
             assert mind.ask("What is my name?", "notes").text == "Alice"
     assert act is _sleep_forever or len(noted.read_text().split()) > 20
+
+
+@pytest.mark.parametrize("strategy", ["slots", "sparse"])
+def test_a_night_can_write_into_a_memory_layer_alone(strategy: str, tmp_path: Path) -> None:
+    """The brain gets one; nothing else of it moves, and it is there when the mind is opened again."""
+    config = replace(QUICK, strategy=strategy, memory_slots=64, night_steps=4, dreams=32)
+    with Mind.create("m", "baseline", tmp_path, config) as mind:
+        mind.teach("My name is Alice.")
+        *_, night = mind.sleep()
+        assert isinstance(night, NightEnded) and night.kept
+    with Mind.open(tmp_path / "m") as mind:
+        assert mind.skills.brain.config.memory_slots == 64
+        _, first = load_brain(tmp_path / "m" / "brain-0")
+        before, after = add_memory("baseline", first, 64).state_dict(), mind.skills.brain.state_dict()
+        moved = {name for name, w in before.items() if not torch.equal(w, after[name])}
+        assert moved and not moved & set(first.state_dict())
 
 
 def test_an_agenda_survives_the_disk(tmp_path: Path) -> None:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from lab.config import BRAINS, ArenaConfig, BaselineConfig, BrainConfig, ConfigError, QORConfig
-from lab.learning import STRATEGIES, Machine, Strategy
+from lab.learning import NEED_MEMORY, STRATEGIES, Machine, Strategy
 from lab.models import count_parameters
 
 FEW, MANY = 1, 5  # hidden widths, as multiples of the width, between which the parameters are matched
-NEED_SLOTS = ("sparse", "slots")
 BUDGETED = ("replay", "der")
 CHOOSE = ("frozen", "lora", "slots", "sparse", "fast", "bands")  # strategies that choose which weights learn
 ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {  # of qor: the strategy it does without, or options of its model
@@ -81,7 +80,7 @@ def brain_config(contestant: Contestant, config: ArenaConfig, tuned: Settings) -
     plain = QORConfig(**size)
     aim = count_parameters("qor", plain)
     side = min(tuned["sparse"]["slots"], aim // (3 * config.width)) ** 0.5  # at most a third of all weights
-    slots = {"memory_slots": int(side) ** 2} if {*contestant.strategies} & {*NEED_SLOTS} else {}
+    slots = {"memory_slots": int(side) ** 2} if {*contestant.strategies} & NEED_MEMORY else {}
     options = {**size, **slots, **contestant.changes}
     kind = QORConfig if contestant.model == "qor" else BaselineConfig
     if kind is QORConfig and not slots:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.config.options import check_limits, option
+from lab.config.options import check_limits, check_slots, option
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,13 @@ class MindConfig:
     strategy: str = option(
         "naive",
         "Which weights a night may write, and how, beside dreams; naive may write all.",
-        choices=("naive", "ewc", "lora", "fast", "l2"),
+        choices=("naive", "ewc", "lora", "fast", "l2", "slots", "sparse"),
+    )
+    memory_slots: int = option(
+        1024,
+        "Slots of the memory layer that a brain without one gets for a night that writes only there (slots, sparse); a square.",
+        minimum=16,
+        maximum=1_048_576,
     )
     night_steps: int = option(900, "Most training steps of a night.", minimum=1, maximum=100_000)
     night_lr: float = option(0.0006, "Learning rate of a night.", minimum=1e-7, maximum=0.1)
@@ -49,3 +55,4 @@ class MindConfig:
 
     def __post_init__(self) -> None:
         check_limits(self)
+        check_slots(self.memory_slots)

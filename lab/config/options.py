@@ -46,3 +46,9 @@ def check_limits(config: Any) -> None:
         if (low is not None and value < low) or (high is not None and value > high):
             rule = f"at least {low}" if high is None else f"from {low} to {high}"
             raise ConfigError(f"{name} must be {rule}; got {value}. Try {spec.default}.", name)
+
+
+def check_slots(slots: int) -> None:
+    near = max(4, round(slots**0.5)) ** 2
+    if slots and slots != near:
+        raise ConfigError(f"memory_slots must be 0 or a square from 16 up; got {slots}. Try {near}.", "memory_slots")

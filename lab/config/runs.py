@@ -7,7 +7,7 @@ import shlex
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from lab.config.options import ConfigError, check_limits, option
+from lab.config.options import ConfigError, check_limits, check_slots, option
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class BaselineConfig:
     def __post_init__(self) -> None:
         check_limits(self)
         _check_heads(self.width, self.heads)
-        _check_slots(self.memory_slots)
+        check_slots(self.memory_slots)
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class QORConfig:
     def __post_init__(self) -> None:
         check_limits(self)
         _check_heads(self.width, self.heads)
-        _check_slots(self.memory_slots)
+        check_slots(self.memory_slots)
         bands = (1, self.cms_med_freq, self.cms_slow_freq)
         ablation = bands == (1, 1, 1)  # all periods 1 is the ablation of multi-speed memory, and allowed
         if not ablation and not bands[0] < bands[1] < bands[2]:
@@ -91,12 +91,6 @@ def _check_heads(width: int, heads: int) -> None:
         raise ConfigError(f"width must be divisible by heads; got {width} and {heads}. Try {near} heads.", "heads")
     if (width // heads) % 2:
         raise ConfigError(f"width / heads must be even; got {width} / {heads}. Try width {2 * width}.", "heads")
-
-
-def _check_slots(slots: int) -> None:
-    near = max(4, round(slots**0.5)) ** 2
-    if slots and slots != near:
-        raise ConfigError(f"memory_slots must be 0 or a square from 16 up; got {slots}. Try {near}.", "memory_slots")
 
 
 BrainConfig = BaselineConfig | QORConfig

@@ -15,8 +15,8 @@ from lab.config import MindConfig, TrainingConfig
 from lab.learning.dreams import Anchor, Dream, pad_dreams
 from lab.learning.machine import choose_machine
 from lab.learning.practice import Progress, practise
-from lab.learning.strategies import STRATEGIES, Held
-from lab.models import Brain
+from lab.learning.strategies import NEED_MEMORY, STRATEGIES, Held
+from lab.models import Brain, add_memory
 
 DREAMS_A_STEP = 24
 
@@ -24,6 +24,15 @@ DREAMS_A_STEP = 24
 def hold(brain: Brain, dreams: Sequence[Dream]) -> Anchor | None:
     """What holds a brain to what it is now, while another with its weights learns; None without dreams."""
     return Anchor(brain, dreams, choose_machine(TrainingConfig()).autocast) if dreams else None
+
+
+def make_room(model: str, brain: Brain, config: MindConfig) -> Brain:
+    """The brain that a night changes: with a fresh memory layer where the strategy writes into one and there is none.
+
+    Raises ConfigError for a number of slots against its rule.
+    """
+    lacks = config.strategy in NEED_MEMORY and not brain.config.memory_slots
+    return add_memory(model, brain, config.memory_slots) if lacks else brain
 
 
 def consolidate(

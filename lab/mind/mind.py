@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 from lab.config import MindConfig
 from lab.disk import write_durably
 from lab.events import NightEnded, NightEvent
+from lab.learning import make_room
 from lab.memory import RecallIndex, Trace, TraceStore, strength_now
 from lab.memory.traces import ARCHIVE, FADING, LTM, NOTES, STM, WEIGHTS
 from lab.mind.asking import Asking
@@ -267,7 +268,8 @@ class Mind:
     def sleep(self, stop: Callable[[], bool] = lambda: False) -> Iterator[NightEvent]:
         """Sleep one night in this process, yielding what happens. Answers go on from the old brain meanwhile."""
         night, agenda, _ = self.begin_night()
-        _, brain = load_brain(self.folder / f"brain-{self.night}")
+        model, loaded = load_brain(self.folder / f"brain-{self.night}")
+        brain = make_room(model, loaded, self.config)
         events: list[NightEvent] = []
         for event in sleep(brain, agenda, self.config, seed=night, stop=stop):
             events.append(event)

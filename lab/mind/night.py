@@ -20,7 +20,7 @@ import torch
 from lab.config import MindConfig
 from lab.data.tokenizer import ANSWER, START, UNKNOWN, decode, encode
 from lab.events import Dreamt, NightEnded, NightEvent, NightStep, Phase, Quizzed, TraceAudited
-from lab.learning import Dream, consolidate, copy_brain, dream, hold
+from lab.learning import Dream, consolidate, copy_brain, dream, hold, make_room
 from lab.memory import RecallIndex
 from lab.memory.index import likeness
 from lab.mind.skills import Reply, Skills, clip, lesson_tokens
@@ -145,9 +145,11 @@ def sleep_in(folder: Path, *, stop: Callable[[], bool] = lambda: False) -> Itera
     """
     home, night = folder.parents[1], int(folder.name)
     about = json.loads((home / "mind.json").read_text(encoding="utf-8"))
-    model, brain = load_brain(home / f"brain-{night - 1}")
+    config = MindConfig(**about.get("config", {}))
+    model, loaded = load_brain(home / f"brain-{night - 1}")
+    brain = make_room(model, loaded, config)
     agenda = Agenda.load(folder / "agenda.json")
-    for event in sleep(brain, agenda, MindConfig(**about.get("config", {})), seed=night, stop=stop):
+    for event in sleep(brain, agenda, config, seed=night, stop=stop):
         if isinstance(event, NightEnded) and event.kept:
             save_brain(home / f"brain-{night}", model, brain)
         yield event

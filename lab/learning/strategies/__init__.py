@@ -22,4 +22,6 @@ STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "sparse": Sparse, "slots": Slots, "bands": Bands,
 }  # fmt: skip
 
-__all__ = ["STRATEGIES", "Dreams", "Held", "Lesson", "Strategy"]
+NEED_MEMORY = frozenset({"sparse", "slots"})  # write into a memory layer
+
+__all__ = ["NEED_MEMORY", "STRATEGIES", "Dreams", "Held", "Lesson", "Strategy"]
