@@ -425,7 +425,7 @@ def test_a_budget_is_kept_or_refused(store: RunStore) -> None:
     refused = run_to_end(store, tiny(steps=100_000, minutes=0.2))
     assert refused.status == "failed" and "must fit into the budget" in refused.record["message"]
     assert "What fits: --minutes" in refused.record["message"]
-    config = tiny(equal="seconds", seconds=1, minutes=0.2, seeds=40, contestants="baseline,baseline+l2")
+    config = tiny(equal="seconds", seconds=1, minutes=0.16, seeds=40, contestants="baseline,baseline+l2")
     began = time.monotonic()
     ended = run_to_end(store, config)
     log = ArenaLog(ended)

@@ -67,23 +67,14 @@ def browser() -> Iterator[Any]:
 class Visit:
     """One tab, with a note of every foreign request and every script error."""
 
-    def __init__(
-        self,
-        browser: Any,
-        address: str,
-        *,
-        width: int = 1280,
-        height: int = 900,
-        dark: bool = False,
-        tab: str = "Train",
-    ) -> None:
-        self.page = browser.new_page(viewport={"width": width, "height": height})
+    def __init__(self, browser: Any, address: str, *, tab: str = "Train") -> None:
+        self.page = browser.new_page(viewport={"width": 1280, "height": 900})
         self.page.set_default_timeout(60_000)
         self.foreign: list[str] = []
         self.errors: list[str] = []
         self.page.on("request", self._note)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.goto(address + ("/?__theme=dark" if dark else "/"))
+        self.page.goto(address)
         self.page.wait_for_selector("#chat-text")
         self.open(tab)
         if tab == "Train":
@@ -249,14 +240,14 @@ def test_two_brains_compete_and_the_page_says_who_forgot(browser: Any, address: 
     """A mistake stands at its field; Start, live curves, the very answers, a verdict, files; found again by the next visit."""
     visit = Visit(browser, address, tab="Arena")
     visit.wait("#arena-size", "animals → arithmetic")
-    for name, value in (("seeds", 0), ("facts", 4), ("steps", 12)):
+    for name, value in (("seeds", 0), ("facts", 4), ("steps", 6)):
         box = visit.page.locator(f"#arena-{name} input").first
         box.fill(str(value))
         box.press("Tab")
     visit.wait("#arena-seeds", "seeds must be from 1")
     visit.page.locator("#arena-seeds input").first.fill("1")
     visit.page.locator("#arena-seeds input").first.press("Tab")
-    visit.wait("#arena-command", "--facts 4 --steps 12")
+    visit.wait("#arena-command", "--facts 4 --steps 6")
     visit.page.click("#arena-start")
     visit.wait("#arena-card", "finished")
     visit.wait("#arena-verdict", "One seed declares no winner: qor")
@@ -270,18 +261,19 @@ def test_two_brains_compete_and_the_page_says_who_forgot(browser: Any, address: 
     again.leave()
 
 
-@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
-def test_nothing_is_wider_than_the_page(browser: Any, address: str, width: int, dark: bool) -> None:
-    """No sideways scrolling on a phone or a laptop on any tab."""
-    visit = Visit(browser, address, width=width, dark=dark)
+def test_nothing_is_wider_than_the_page(browser: Any, address: str) -> None:
+    """No sideways scrolling on a phone or a laptop, light or dark, on any tab."""
+    visit = Visit(browser, address)
     for tab in ("Chat", "Arena", "Train", "Runs", "Memory"):
         visit.page.click(f"role=tab[name={tab}]")
-        visit.page.wait_for_timeout(500)
-        assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
-        folder = os.environ.get("QOR_LAB_SCREENSHOTS")
-        if folder:
-            shade = "dark" if dark else "light"
-            visit.page.screenshot(path=f"{folder}/{tab.lower()}-{width}-{shade}.png", full_page=True)
+        for width, shade in ((1280, "light"), (390, "light"), (390, "dark"), (1280, "dark")):
+            visit.page.set_viewport_size({"width": width, "height": 900})
+            visit.page.evaluate("dark => document.body.classList.toggle('dark', dark)", shade == "dark")
+            visit.page.wait_for_timeout(300)
+            assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+            folder = os.environ.get("QOR_LAB_SCREENSHOTS")
+            if folder:
+                visit.page.screenshot(path=f"{folder}/{tab.lower()}-{width}-{shade}.png", full_page=True)
     visit.leave()
 
 
