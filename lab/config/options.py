@@ -49,6 +49,7 @@ def check_limits(config: Any) -> None:
 
 
 def check_slots(slots: int) -> None:
+    """Raises ConfigError unless a memory layer has a square number of slots, or none."""
     near = max(4, round(slots**0.5)) ** 2
     if slots and slots != near:
         raise ConfigError(f"memory_slots must be 0 or a square from 16 up; got {slots}. Try {near}.", "memory_slots")
