@@ -176,23 +176,8 @@ def build_arena_tab(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     resume.click(lambda name: act(jobs.resume, name), watched, seen, **quiet)
 
     shown = [
-        card,
-        stop,
-        resume,
-        verdict,
-        first,
-        second,
-        order,
-        task,
-        asked,
-        seed,
-        answers,
-        means,
-        *charts,
-        left,
-        right,
-        seen,
-    ]
+        card, stop, resume, verdict, first, second, order, task, asked, seed, answers, means, *charts, left, right, seen,
+    ]  # fmt: skip
 
     def watch(
         name: str | None,
