@@ -113,20 +113,25 @@ def _means(seeds: pd.DataFrame, config: ArenaConfig) -> pd.DataFrame:
 
 
 def _verdicts(seeds: pd.DataFrame, config: ArenaConfig) -> list[str]:
-    """A sentence for every contestant but the control, metric and order."""
-    control, found = control_of(config), []
+    """A sentence for every pair, metric and order: everybody against the control, and the first against the other controls."""
+    control, names, found = control_of(config), config.names(), []
     if not len(seeds):
         return []
+    pairs = [(name, control) for name in names if name != control]
+    pairs += [
+        (names[0], other)
+        for other in CONTROLS
+        if other in names and other != control and names[0] not in (control, other)
+    ]
     for order in config.orders():
         here = seeds[seeds["task_order"] == order].set_index("seed")
-        theirs = here[here["contestant"] == control]
         note = f" (tasks {order})" if len(config.orders()) > 1 else ""
-        for name in config.names():
-            ours = here[here["contestant"] == name]
-            if name == control or not len(ours.index.intersection(theirs.index)):
+        for name, against in pairs:
+            ours, theirs = here[here["contestant"] == name], here[here["contestant"] == against]
+            if not len(ours.index.intersection(theirs.index)):
                 continue
             for metric, words in judged(seeds).items():
-                _, sentence = compare(name, control, ours[metric].to_dict(), theirs[metric].to_dict(), words)
+                _, sentence = compare(name, against, ours[metric].to_dict(), theirs[metric].to_dict(), words)
                 found.append(sentence.removesuffix(".") + note + ".")
     return found
 

@@ -54,7 +54,7 @@ def verdict_card(told: Report, config: ArenaConfig, run: Run) -> str:
             else nothing_to_say(told)
         )
     rows = "".join(f"<li>{escape(text)}</li>" for text in told.verdicts)
-    title = f"Verdict, against {control_of(config)}"
+    title = f"Verdict; the control is {control_of(config)}"
     return (
         f'<div class="lab-card"><div class="lab-card-title">{escape(title)}</div><ul class="lab-verdicts">{rows}</ul>'
         f'<p class="lab-proves">{escape(told.proves)}</p></div>'
