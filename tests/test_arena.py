@@ -343,15 +343,12 @@ def events_of(config: ArenaConfig, name: str, folder: Path, stop_after: int | No
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        *(f"baseline+{one}" for one in ("dreams", "replay", "ewc", "lora", "slots+dreams", "sparse", "der", "lwf", "l2")),
-        "qor+bands", "qor+slots+dreams",
-    ],
-)  # fmt: skip
-def test_a_cell_that_was_interrupted_scores_the_same(name: str, tmp_path: Path) -> None:
+    "strategies", ["dreams", "replay", "ewc", "lora", "slots+dreams", "sparse", "bands", "der", "lwf", "l2"]
+)
+@pytest.mark.parametrize("model", ["qor", "baseline"])
+def test_a_cell_that_was_interrupted_scores_the_same(model: str, strategies: str, tmp_path: Path) -> None:
     """Bit for bit: buffers and draws are in the checkpoint."""
-    config = tiny(steps=6, facts=4)
+    config, name = tiny(steps=6, facts=4), f"{model}+{strategies}"
     whole = [e for e in events_of(config, name, tmp_path / "a") if isinstance(e, Scored | Answered)]
     before = list(events_of(config, name, tmp_path / "b", stop_after=1))
     after = list(events_of(config, name, tmp_path / "b"))
@@ -361,7 +358,7 @@ def test_a_cell_that_was_interrupted_scores_the_same(name: str, tmp_path: Path) 
 
 def test_a_killed_run_goes_on_to_the_same_scores(store: RunStore) -> None:
     """kill -9 of the worker in the middle; resumed, its answers are those of a run that was left alone."""
-    config = tiny(contestants="qor,baseline+replay", steps=25)
+    config = tiny(contestants="qor,baseline+replay", steps=25, seeds=2)
     run = jobs.launch(config, store)
     wait_until(lambda: any("taskended" in p.read_text() for p in run.folder.glob("cells/*/events.jsonl")))
     os.kill(int((run.folder / "pid").read_text().split()[0]), signal.SIGKILL)
@@ -425,7 +422,7 @@ def test_a_budget_is_kept_or_refused(store: RunStore) -> None:
     refused = run_to_end(store, tiny(steps=100_000, minutes=0.2))
     assert refused.status == "failed" and "must fit into the budget" in refused.record["message"]
     assert "What fits: --minutes" in refused.record["message"]
-    config = tiny(equal="seconds", seconds=1, minutes=0.16, seeds=40, contestants="baseline,baseline+l2")
+    config = tiny(equal="seconds", seconds=1, minutes=0.2, seeds=40, contestants="baseline,baseline+l2")
     began = time.monotonic()
     ended = run_to_end(store, config)
     log = ArenaLog(ended)

@@ -61,11 +61,11 @@ def test_two_runs_at_once_then_stop_and_resume(store: RunStore) -> None:
 
 
 def test_killing_a_worker_at_random_points_loses_nothing(store: RunStore) -> None:
-    """kill -9, three times, at random moments: no line it wrote is lost, and the end is that of an undisturbed run."""
+    """kill -9, four times, at random moments: no line it wrote is lost, and the end is that of an undisturbed run."""
     config = tiny(steps=400, checkpoint_every=25, eval_every=50, sample_every=100, cms_med_freq=4, cms_slow_freq=16)
     draws = random.Random(7)
     run = jobs.launch(config, store)
-    for _ in range(3):
+    for _ in range(4):
         before = len(read_log(run.events)[0])
         more = draws.randrange(5, 60)
         wait_until(

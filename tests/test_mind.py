@@ -275,7 +275,7 @@ from lab.memory import Trace  # noqa: E402
 _TRACE = Trace("", 1.0)
 
 
-@pytest.mark.parametrize(("act", "times", "longest_s"), [(_teach_forever, 12, 0.4), (_sleep_forever, 4, 3.0)])
+@pytest.mark.parametrize(("act", "times", "longest_s"), [(_teach_forever, 20, 0.4), (_sleep_forever, 5, 3.0)])
 def test_killing_it_at_random_points_loses_nothing(tmp_path: Path, act: object, times: int, longest_s: float) -> None:
     """kill -9 in the midst of teaching and of sleeping: what was acknowledged is there, and the mind opens and answers."""
     folder, noted = tmp_path / "minds" / "victim", tmp_path / "acknowledged"
