@@ -18,6 +18,7 @@ from lab.store import LogWriter, Run, RunStore
 from lab.store.runs import now
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["OMP_NUM_THREADS"] = "1"  # of every process that a test starts: as many tests as cores run side by side
 torch.set_num_threads(1)
 
 TINY = {

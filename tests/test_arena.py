@@ -367,7 +367,7 @@ def test_a_killed_run_goes_on_to_the_same_scores(store: RunStore) -> None:
     jobs.resume(store, crashed)
     done = wait_until(lambda: (now := jobs.refresh(store, run)) and not now.live and now, 120)
     assert done.status == "finished"
-    alone = run_to_end(store, config)
+    alone = run_here(store, config)
     pd.testing.assert_frame_equal(scores_of(done).reset_index(drop=True), scores_of(alone).reset_index(drop=True))
 
 
@@ -419,10 +419,10 @@ def test_a_real_run_says_the_same_in_answers_metrics_sql_and_files(store: RunSto
 
 def test_a_budget_is_kept_or_refused(store: RunStore) -> None:
     """Too large a stream is refused with what fits; a budget that ends early keeps what is whole."""
-    refused = run_to_end(store, tiny(steps=100_000, minutes=0.2))
+    refused = run_to_end(store, tiny(steps=100_000, minutes=0.15))
     assert refused.status == "failed" and "must fit into the budget" in refused.record["message"]
     assert "What fits: --minutes" in refused.record["message"]
-    config = tiny(equal="seconds", seconds=1, minutes=0.2, seeds=40, contestants="baseline,baseline+l2")
+    config = tiny(equal="seconds", seconds=1, minutes=0.15, seeds=40, contestants="baseline,baseline+l2")
     began = time.monotonic()
     ended = run_to_end(store, config)
     log = ArenaLog(ended)

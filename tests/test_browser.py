@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-features=Translate,OptimizationHints,MediaRouter",
 ]  # fmt: skip
 
 if CHROMIUM is None and os.environ.get("CI"):
@@ -56,11 +56,12 @@ def address(home: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """One person's: a second visit has what the first has loaded."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield started
+        yield started.new_context(viewport={"width": 1280, "height": 900})
         started.close()
 
 
@@ -68,7 +69,7 @@ class Visit:
     """One tab, with a note of every foreign request and every script error."""
 
     def __init__(self, browser: Any, address: str, *, tab: str = "Train") -> None:
-        self.page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self.page = browser.new_page()
         self.page.set_default_timeout(60_000)
         self.foreign: list[str] = []
         self.errors: list[str] = []

@@ -162,7 +162,7 @@ def test_the_readme_commands_work(
         if words[0] == "arena" and len(words) > 1 and words[1] == "tune":
             continue
         if words[0] == "arena" and "--stream" in words:
-            words += ["--facts", "4", "--steps", "6", "--width", "16", "--heads", "2", "--seeds", "1"]
+            words += ["--facts", "4", "--steps", "6", "--width", "16", "--heads", "2", "--layers", "2", "--seeds", "1"]
         if words[0] == "stop":
             assert main(["train", "--detach", *FLAGS, "--steps", "100000"]) == 0
             wait_until(lambda: store.list(TRAIN)[0].status == "running")

@@ -21,11 +21,12 @@ from lab.data.hub import stream_texts
 from lab.config import ConfigError
 import lab.data.hub as hub
 hub.FIRST_WAIT_S = 0.05
-name, column, start, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-try:
-    print(json.dumps([text.decode() for text in islice(stream_texts(name, None, column)(start), count)]))
-except ConfigError as error:
-    print(json.dumps({"error": str(error)}))
+def found(name, column, start, count):
+    try:
+        return [text.decode() for text in islice(stream_texts(name, None, column)(start), count)]
+    except ConfigError as error:
+        return str(error)
+print(json.dumps([found(*asked) for asked in json.loads(sys.argv[1])]))
 """
 
 
@@ -44,12 +45,14 @@ def environment(address: str, home: Path) -> dict[str, str]:
     return {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(home), "QOR_LAB_RUNS": str(home / "runs")}
 
 
-def read(address: str, home: Path, *words: str) -> object:
+def read(address: str, home: Path, *asked: tuple[str, str, int, int]) -> list[list[str] | str]:
+    """What a child gets for each data set, column, start and count: texts, or the sentence that says why not."""
     done = subprocess.run(
-        [sys.executable, "-c", READ, *words], cwd=ROOT, env=environment(address, home), capture_output=True, text=True,
+        [sys.executable, "-c", READ, json.dumps(asked)], cwd=ROOT, env=environment(address, home), capture_output=True, text=True,
         timeout=120, check=True,
     )  # fmt: skip
-    return json.loads(done.stdout.splitlines()[-1])
+    results: list[list[str] | str] = json.loads(done.stdout.splitlines()[-1])
+    return results
 
 
 def expected(start: int, count: int) -> list[str]:
@@ -59,20 +62,19 @@ def expected(start: int, count: int) -> list[str]:
 def test_a_stream_reads_on_exactly_through_errors_and_dropped_connections(tmp_path: Path) -> None:
     """With 500s, slow answers and connections cut half-way every text comes once, in order, from any place."""
     with loopback_hub("--faults") as address:
-        assert read(address, tmp_path, "someone/mini", "text", "0", "3000") == expected(0, 3000)
-        assert read(address, tmp_path, "someone/mini", "text", "1777", "50") == expected(1777, 50)
+        places = [("someone/mini", "text", 0, 3000), ("someone/mini", "text", 1777, 50)]
+        assert read(address, tmp_path, *places) == [expected(0, 3000), expected(1777, 50)]
 
 
 def test_a_wrong_name_or_column_or_an_absent_hub_is_one_sentence(tmp_path: Path) -> None:
     """What is wrong, and what there is."""
     with loopback_hub() as address:
-        wrong_column = read(address, tmp_path, "someone/mini", "body", "0", "1")
-        wrong_name = read(address, tmp_path, "someone/else", "text", "0", "1")
-    nobody = read("http://127.0.0.1:9", tmp_path / "other", "someone/mini", "text", "0", "1")
-    assert isinstance(wrong_column, dict) and isinstance(wrong_name, dict) and isinstance(nobody, dict)
-    assert "must have a text column 'body'; it has 'text'" in wrong_column["error"]
-    assert "must name a data set" in wrong_name["error"]
-    assert "the hub must be reachable" in nobody["error"] and "use a file" in nobody["error"]
+        wrong = [("someone/mini", "body", 0, 1), ("someone/else", "text", 0, 1)]
+        wrong_column, wrong_name = read(address, tmp_path, *wrong)
+    (nobody,) = read("http://127.0.0.1:9", tmp_path / "other", ("someone/mini", "text", 0, 1))
+    assert "must have a text column 'body'; it has 'text'" in wrong_column
+    assert "must name a data set" in wrong_name
+    assert "the hub must be reachable" in nobody and "use a file" in nobody
 
 
 @pytest.mark.parametrize("stop_at", [15])

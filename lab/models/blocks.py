@@ -30,11 +30,16 @@ def as_given(tensor: Tensor) -> torch.autocast:
     return torch.autocast(tensor.device.type, enabled=False)
 
 
+def _scale(x: Tensor, length: float) -> Tensor:
+    """What to multiply the last axis with to give it this length."""
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return norm.add_(EPS).reciprocal_().mul_(length)
+
+
 class _ScaleTo(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, length: float) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        scale = norm.add_(EPS).reciprocal_().mul_(length)
+        scale = _scale(x, length)
         y: Tensor = x * scale
         ctx.save_for_backward(y, scale)
         ctx.length = length
@@ -49,6 +54,8 @@ class _ScaleTo(torch.autograd.Function):
 
 def scale_to(x: Tensor, length: float) -> Tensor:
     """Give the last axis this Euclidean length; any shape."""
+    if not torch.is_grad_enabled():  # a byte at a time, the overhead of a gradient would be most of it
+        return x * _scale(x, length)
     y: Tensor = _ScaleTo.apply(x, length)  # type: ignore[no-untyped-call]
     return y
 

@@ -136,12 +136,12 @@ def _complete(
     generator: torch.Generator | None, gate: tuple[int, float] | None,
 ) -> list[Completion]:  # fmt: skip
     device = next(brain.parameters()).device
-    shared = min(map(len, prompts))
-    logits, state = brain(torch.tensor([list(p[:shared]) for p in prompts], device=device))
     written: list[list[int]] = [[] for _ in prompts]
     ended, total, first = [False] * len(prompts), [0.0] * len(prompts), [torch.empty(0)] * len(prompts)
-    place = shared
+    place = min(map(len, prompts))
+    fed, state = [list(p[:place]) for p in prompts], None
     while not all(done or len(text) >= length for done, text in zip(ended, written, strict=True)):
+        logits, state = brain(torch.tensor(fed, device=device), state)
         last = logits[:, -1].float()
         tokens = draw(last, temperature, 40, generator).tolist()
         sure = last.log_softmax(-1).cpu()
@@ -164,5 +164,5 @@ def _complete(
                 else:
                     written[i].append(tokens[i])
         place += 1
-        logits, state = brain(torch.tensor(tokens, device=device)[:, None], state)
+        fed = [[token] for token in tokens]
     return [Completion(*parts) for parts in zip(written, ended, total, first, strict=True)]

@@ -1,6 +1,7 @@
 """A Plotly chart that is drawn once and then only updated: zoom stays, nothing flickers, the DOM is not rebuilt.
 
-The value is a figure as a dict; `Plotly.react` draws the difference. plotly.min.js is served by the lab itself.
+The value is a figure as a dict; `Plotly.react` draws the difference. A chart in a tab that is not open waits until it is;
+plotly.min.js is served by the lab itself, and loaded when the first chart is to be drawn.
 """
 
 from __future__ import annotations
@@ -14,25 +15,36 @@ import plotly
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 DRAW = """
-const draw = () => {
+const box = () => element.querySelector('.lab-chart-box');
+const plotly = () => window.labPlotly ??= new Promise((done) => {
+  const script = document.createElement('script');
+  script.src = '/lab/plotly.min.js';
+  script.onload = done;
+  script.onerror = () => { window.labPlotly = undefined; };  // the next figure tries again
+  document.head.append(script);
+});
+let shown = false;
+const draw = async () => {
+  if (!shown || !props.value?.layout) return;
+  await plotly();
   const figure = props.value;
-  const box = element.querySelector('.lab-chart-box');
-  if (!figure || !figure.layout || !window.Plotly || !box) return;
+  if (!figure?.layout || !box()) return;
   const ink = getComputedStyle(document.body).getPropertyValue('--body-text-color').trim();
   const layout = {...figure.layout, font: {...figure.layout.font, color: ink}};
-  if (box.clientWidth < 420) layout.margin = {...layout.margin, l: 48, t: layout.title ? 64 : 40};
+  if (box().clientWidth < 420) layout.margin = {...layout.margin, l: 48, t: layout.title ? 64 : 40};
   const name = (figure.layout.title ? figure.layout.title.text : 'chart').toLowerCase().replace(/[^a-z0-9]+/g, '-');
   const options = {responsive: true, displaylogo: false, toImageButtonOptions: {filename: name, scale: 2},
     modeBarButtonsToRemove: ['lasso2d', 'select2d', 'sendDataToCloud']};
-  Plotly.react(box, figure.data, layout, options);
-  box.setAttribute('aria-label', figure.layout.title ? figure.layout.title.text : 'chart');
+  Plotly.react(box(), figure.data, layout, options);
+  box().setAttribute('aria-label', figure.layout.title ? figure.layout.title.text : 'chart');
 };
-const whenReady = (tries) => window.Plotly ? draw() : tries && setTimeout(() => whenReady(tries - 1), 100);
-whenReady(100);
-watch('value', () => whenReady(100));
+watch('value', draw);
 new MutationObserver(draw).observe(document.body, {attributes: true, attributeFilter: ['class']});
-new IntersectionObserver((seen) => { if (seen.some((entry) => entry.isIntersecting)) {
-  const box = element.querySelector('.lab-chart-box'); if (box && box.data) Plotly.Plots.resize(box); } }).observe(element);
+new IntersectionObserver(async (seen) => {
+  shown = seen.at(-1).isIntersecting;
+  await draw();
+  if (shown && box()?.data) Plotly.Plots.resize(box());  // the window may have changed meanwhile
+}, {rootMargin: '100000px'}).observe(element);
 """
 
 

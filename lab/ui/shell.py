@@ -33,8 +33,7 @@ HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 LARGEST_UPLOAD = "512mb"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 STYLE = Path(__file__).with_name("style.css")
-HEAD = """<script src="/lab/plotly.min.js" defer></script>
-<meta name="viewport" content="width=device-width, initial-scale=1">"""
+HEAD = '<meta name="viewport" content="width=device-width, initial-scale=1">'
 
 
 def build_page(store: RunStore, minds: Minds) -> gr.Blocks:
