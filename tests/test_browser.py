@@ -80,7 +80,7 @@ class Visit:
         self.open(tab)
         if tab == "Train":
             self.page.wait_for_selector("#train-start")
-            self.page.wait_for_function("document.querySelector('#train-size').innerText.includes('weights')")
+            self.wait("#train-size", "weights")
 
     def open(self, tab: str) -> None:
         self.page.get_by_role("tab", name=tab, exact=True).click()
@@ -97,10 +97,13 @@ class Visit:
     def text(self, selector: str) -> str:
         return str(self.page.inner_text(selector))
 
+    def until(self, true: str, *arguments: str) -> None:
+        """Wait for JavaScript to be true; it is asked ten times a second, not at every frame, which cost more than the page."""
+        self.page.wait_for_function(true, arg=list(arguments), polling=100)
+
     def wait(self, selector: str, part: str) -> None:
-        self.page.wait_for_function(
-            "([selector, part]) => (document.querySelector(selector)?.innerText ?? '').includes(part)",
-            arg=[selector, part],
+        self.until(
+            "([selector, part]) => (document.querySelector(selector)?.innerText ?? '').includes(part)", selector, part
         )
 
     def leave(self) -> None:
@@ -133,13 +136,13 @@ def test_train_watch_leave_return_stop_resume(browser: Any, address: str, home: 
     visit.page.click("#train-start")
     visit.wait("#train-card", "running")
     points = "document.querySelector('#chart-loss .lab-chart-box').data?.[0]?.x.length ?? 0"
-    visit.page.wait_for_function(points + " > 5")
+    visit.until(points + " > 5")
     visit.page.evaluate("document.querySelector('#chart-loss .lab-chart-box .main-svg').dataset.kept = 'yes'")
     seen = visit.page.evaluate("document.querySelector('#chart-loss .lab-chart-box').data[0].x.at(-1)")
-    visit.page.wait_for_function(f"document.querySelector('#chart-loss .lab-chart-box').data[0].x.at(-1) > {seen}")
+    visit.until(f"document.querySelector('#chart-loss .lab-chart-box').data[0].x.at(-1) > {seen}")
     assert visit.page.evaluate("document.querySelector('#chart-loss .lab-chart-box .main-svg').dataset.kept") == "yes"
     for chart in ("bands", "surprise", "fire_rate", "lr", "tokens_s"):
-        visit.page.wait_for_function(f"document.querySelector('#chart-{chart} .lab-chart-box').data?.length > 0")
+        visit.until(f"document.querySelector('#chart-{chart} .lab-chart-box').data?.length > 0")
     visit.wait("#train-card", "left")
     visit.leave()
 
@@ -168,7 +171,7 @@ def test_a_mistake_stands_next_to_its_field(browser: Any, address: str, home: Pa
     visit.wait("#option-qor-heads", "width must be divisible by heads; got 128 and 3. Try 2 heads.")
     assert visit.page.is_disabled("#train-start")
     visit.set("qor-heads", 4)
-    visit.page.wait_for_function("!document.querySelector('#option-qor-heads').innerText.includes('must')")
+    visit.until("!document.querySelector('#option-qor-heads').innerText.includes('must')")
     visit.set("data", "nowhere.txt")
     visit.page.focus("#train-preview")
     visit.page.keyboard.press("Enter")
@@ -204,12 +207,10 @@ def test_runs_are_compared_and_exported(browser: Any, address: str, home: Path) 
     visit = Visit(browser, address)
     visit.page.click("role=tab[name=Runs]")
     visit.wait("#runs-table", runs[1].id)
-    visit.page.wait_for_function("document.querySelector('#runs-chart .lab-chart-box').data?.length === 2")
+    visit.until("document.querySelector('#runs-chart .lab-chart-box').data?.length === 2")
     visit.wait("#runs-diff", "steps")
     visit.page.check("#runs-axis input[value=tokens]")
-    visit.page.wait_for_function(
-        "document.querySelector('#runs-chart .lab-chart-box').layout.xaxis.title.text === 'tokens read'"
-    )
+    visit.until("document.querySelector('#runs-chart .lab-chart-box').layout.xaxis.title.text === 'tokens read'")
     for kind in ("csv", "parquet"):
         visit.page.click(f"#runs-{kind}")
         visit.wait("#runs-note", f"--format {kind}")
@@ -253,7 +254,7 @@ def test_two_brains_compete_and_the_page_says_who_forgot(browser: Any, address: 
     visit.wait("#arena-card", "finished")
     visit.wait("#arena-verdict", "One seed declares no winner: qor")
     visit.wait("#arena-answers", "right answer")
-    visit.page.wait_for_function("document.querySelectorAll('#arena-first .js-line').length >= 2")
+    visit.until("document.querySelectorAll('#arena-first .js-line').length >= 2")
     visit.page.click("#arena-json")
     visit.wait("#arena-note", "arena report")
     visit.leave()

@@ -24,7 +24,7 @@ from lab.mind.skills import Skills, question_tokens
 from lab.models import add_memory
 from lab.models.checkpoint import load_brain
 
-QUICK = MindConfig(dreams=96, night_steps=40, night_lr=0.002, dream_weight=3.0, quizzes=3, retention_drop=1.0)
+QUICK = MindConfig(dreams=48, night_steps=24, night_lr=0.002, dream_weight=3.0, quizzes=3, retention_drop=1.0)
 pytestmark = pytest.mark.skipif(not brains(), reason="no starter brain is here")
 
 

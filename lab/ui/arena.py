@@ -40,8 +40,8 @@ SIZES: dict[str, dict[str, Any]] = {  # what the buttons set beside the defaults
 NOTHING = "Nobody has competed yet. Press Start: two brains learn animals, then arithmetic, and the page shows what they forget."
 
 
-def build_arena_tab(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
-    """Add the tab's contents; a page that loads looks at the newest run. Gives what lets it follow the run."""
+def build_arena_tab(store: RunStore, tab: gr.Tab) -> gr.Timer:
+    """Add the contents of `tab`, which shows the newest run when it is first opened. Gives what lets it follow the run."""
     hints = get_type_hints(ArenaConfig)
     specs = {spec.name: spec for spec in fields(ArenaConfig)}
     logs: OrderedDict[str, ArenaLog] = OrderedDict()
@@ -260,14 +260,15 @@ def build_arena_tab(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     for kind, button in exports.items():
         button.click(lambda name, kind=kind: export(name, kind), watched, [file, note], **quiet)
 
-    def attach() -> Any:
-        """A page that loads looks at the newest live run, else at the newest."""
+    def attach(current: str | None) -> Any:
+        """Where no comparison is looked at, look at the newest live one, else at the newest."""
         runs = jobs.refresh_all(store, ARENA)
-        newest = next((run for run in runs if run.live), runs[0] if runs else None)
-        return gr.update(choices=[run.id for run in runs], value=newest.id if newest else None)
+        names = [run.id for run in runs]
+        newest = next((run.id for run in runs if run.live), next(iter(names), None))
+        return gr.update(choices=names, value=current if current in names else newest)
 
-    page.load(attach, None, watched, **quiet)
-    page.load(check, [bad_field, *components], outputs, queue=False, **quiet)
+    tab.select(attach, watched, watched, **quiet)
+    tab.select(check, [bad_field, *components], outputs, queue=False, **quiet)
     watched.focus(lambda: gr.update(choices=_choices(store)), None, watched, **quiet)
     return timer
 

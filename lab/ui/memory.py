@@ -108,7 +108,7 @@ def figures(mind: Mind) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def build_memory(minds: Minds, page: gr.Blocks, tab: gr.Tab) -> None:
+def build_memory(minds: Minds, tab: gr.Tab) -> None:
     """Add the tab's contents; they are read when the tab is opened."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     with gr.Row():
@@ -156,7 +156,6 @@ def build_memory(minds: Minds, page: gr.Blocks, tab: gr.Tab) -> None:
         return gr.update(choices=names, value=current if current in names else next(iter(names), None))
 
     tab.select(enter, who, who, **quiet).then(show, inputs, outputs, **quiet)
-    page.load(enter, who, who, **quiet)
     gr.on([who.change, search.submit, every.change], show, inputs, outputs, **quiet)
 
     def pick(frame: pd.DataFrame, event: gr.SelectData) -> list[Any]:

@@ -24,7 +24,7 @@ MOST_COMPARED = 8
 REFRESH_S = 5.0
 
 
-def build_runs(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
+def build_runs(store: RunStore, tab: gr.Tab) -> gr.Timer:
     """Add the tab's contents. Gives what lets it follow the runs."""
     quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
     table = gr.Dataframe(
@@ -77,11 +77,11 @@ def build_runs(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
         choice: dict[str, Any] = {} if kept == (names or []) else {"value": kept}
         return [rows or [["No runs yet: press Start in Train"] + [""] * 8], gr.update(choices=options, **choice)]
 
-    def first(names: list[str]) -> list[Any]:
-        """On loading, the two newest runs are compared."""
-        rows, _ = refresh(names)
+    def enter(names: list[str]) -> list[Any]:
+        """Where none is chosen, the two newest runs are compared."""
+        rows, choice = refresh(names)
         options = choices(store)
-        return [rows, gr.update(choices=options, value=names or options[:2])]
+        return [rows, choice if names else gr.update(choices=options, value=options[:2])]
 
     def add(names: list[str], event: gr.SelectData) -> Any:
         name = event.row_value[0] if event.row_value else ""
@@ -133,9 +133,9 @@ def build_runs(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
             return sentence(str(error), "error")
         return f'<a class="lab-link" href="{url}" target="_blank" rel="noopener">Go to the notebook</a>'
 
-    page.load(first, chosen, [table, chosen], **quiet)
     timer = gr.Timer(REFRESH_S, active=False)
-    gr.on([timer.tick, tab.select], refresh, chosen, [table, chosen], trigger_mode="once", **quiet)
+    tab.select(enter, chosen, [table, chosen], **quiet)
+    timer.tick(refresh, chosen, [table, chosen], trigger_mode="once", **quiet)
     timer.tick(follow, [chosen, metric, axis, smoothing], chart, trigger_mode="once", **quiet)
     table.select(add, chosen, chosen, **quiet)
     gr.on(

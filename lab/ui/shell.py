@@ -48,13 +48,13 @@ def build_page(store: RunStore, minds: Minds) -> gr.Blocks:
             with gr.Tab("Chat", id="chat") as chat:
                 timers = {chat: build_chat(minds, page, chat)}
             with gr.Tab("Arena", id="arena") as arena:
-                timers[arena] = build_arena_tab(store, page, arena)
+                timers[arena] = build_arena_tab(store, arena)
             with gr.Tab("Train", id="train") as train:
-                timers[train] = build_train(store, page, train)
+                timers[train] = build_train(store, train)
             with gr.Tab("Runs", id="runs") as runs:
-                timers[runs] = build_runs(store, page, runs)
+                timers[runs] = build_runs(store, runs)
             with gr.Tab("Memory", id="memory") as memory:
-                build_memory(minds, page, memory)
+                build_memory(minds, memory)
         for opened in (chat, arena, train, runs, memory):  # only what is seen is followed: a tick costs a browser 0.1 s
             active = [gr.update(active=tab is opened) for tab in timers]
             opened.select(

@@ -25,8 +25,8 @@ POLL_S = 1.0
 NOTHING = "Nothing has been trained yet. Choose a brain and data, then press Start."
 
 
-def build_train(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
-    """Add the tab's contents; `page` is asked to show the newest run when it loads. Gives what lets it follow the run."""
+def build_train(store: RunStore, tab: gr.Tab) -> gr.Timer:
+    """Add the contents of `tab`, which shows the newest run when it is first opened. Gives what lets it follow the run."""
     logs = LiveLogs()
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
@@ -171,14 +171,15 @@ def build_train(store: RunStore, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
         **quiet,
     )
 
-    def attach() -> Any:
-        """A page that loads looks at the newest live run, else at the newest."""
+    def attach(current: str | None) -> Any:
+        """Where no run is looked at, look at the newest live one, else at the newest."""
         runs = jobs.refresh_all(store, TRAIN)
-        first = next((run for run in runs if run.live), runs[0] if runs else None)
-        return gr.update(choices=choices(store, runs), value=first.id if first else None)
+        names = choices(store, runs)
+        first = next((run.id for run in runs if run.live), next(iter(names), None))
+        return gr.update(choices=names, value=current if current in names else first)
 
-    page.load(attach, None, watched, **quiet)
-    page.load(check, [bad_field, *form.components], outputs, queue=False, **quiet)
+    tab.select(attach, watched, watched, **quiet)
+    tab.select(check, [bad_field, *form.components], outputs, queue=False, **quiet)
     watched.focus(lambda: gr.update(choices=choices(store)), None, watched, **quiet)
     return timer
 
