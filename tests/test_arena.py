@@ -242,6 +242,9 @@ def test_tuning_keeps_what_won_and_every_comment(tmp_path: Path, monkeypatch: py
     assert all(len(trial.accuracy) == 2 for trial in trials)
     best = max(trials, key=lambda trial: trial.mean).values["weight"]
     assert kept.read_text() == before.replace("weight = 7.0", f"weight = {best}")
+    kept.write_text(before.replace("weight = 7.0", "weight = 1.0"))
+    assert len(list(tuning.tune(tiny(), ["replay"], lambda *cells: [0.5] * len(cells[1])))) == 3
+    assert kept.read_text() == before.replace("weight = 7.0", "weight = 1.0"), "no better one, so none is changed"
     with pytest.raises(ConfigError, match="tune must be given rates-baseline"):
         next(tuning.tune(tiny(), ["magic"]))
 
@@ -358,7 +361,7 @@ def test_a_cell_that_was_interrupted_scores_the_same(model: str, strategies: str
 
 def test_a_killed_run_goes_on_to_the_same_scores(store: RunStore) -> None:
     """kill -9 of the worker in the middle; resumed, its answers are those of a run that was left alone."""
-    config = tiny(contestants="qor,baseline+replay", steps=25, seeds=2)
+    config = tiny(contestants="qor,baseline+replay", steps=15, seeds=2)
     run = jobs.launch(config, store)
     wait_until(lambda: any("taskended" in p.read_text() for p in run.folder.glob("cells/*/events.jsonl")))
     os.kill(int((run.folder / "pid").read_text().split()[0]), signal.SIGKILL)

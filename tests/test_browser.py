@@ -98,8 +98,8 @@ class Visit:
         return str(self.page.inner_text(selector))
 
     def until(self, true: str, *arguments: str) -> None:
-        """Wait for JavaScript to be true; it is asked ten times a second, not at every frame, which cost more than the page."""
-        self.page.wait_for_function(true, arg=list(arguments), polling=100)
+        """Wait for JavaScript to be true."""
+        self.page.wait_for_function(true, arg=list(arguments))
 
     def wait(self, selector: str, part: str) -> None:
         self.until(

@@ -1,7 +1,7 @@
 """Tuning: settings are chosen on a stream of facts that no scored stream has, on seeds from 1000 on, by validation wordings.
 
-One part is tried at a time, the others as they stand; the best mean final accuracy wins, and settings.toml keeps it. What both
-models share is tried with the baseline, so that no doubt favours qor.
+One part is tried at a time, the others as they stand; the best mean final accuracy wins, among equals what stood before, and
+settings.toml keeps it. What both models share is tried with the baseline, so that no doubt favours qor.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def tune(
         for values in tried:
             trials.append(Trial(part, values, list(itertools.islice(accuracy, len(seeds)))))
             yield trials[-1]
-        _write(section, max(trials, key=lambda trial: trial.mean).values)
+        stood = settings().get(section, {})
+        won = max(trials, key=lambda trial: (trial.mean, trial.values.items() <= stood.items()))
+        _write(section, won.values)
 
 
 def _with(section: str, values: dict[str, Any]) -> Settings:

@@ -118,7 +118,7 @@ def build_memory(minds: Minds, tab: gr.Tab) -> None:
     message = gr.HTML(elem_id="memory-message")
     table = gr.Dataframe(
         headers=list(SHOWN), interactive=False, elem_id="memory-table", wrap=True, max_height=360,
-        column_widths=["80px", "320px", "80px", "90px", "90px", "100px", "70px", "140px", "120px"],
+        column_widths=["80px", "320px", "80px", "90px", "90px", "125px", "70px", "140px", "120px"],
     )  # fmt: skip
     with gr.Row():
         number = gr.Number(label="Note number (press a row)", precision=0, elem_id="memory-number", min_width=120)
