@@ -133,9 +133,10 @@ def _report(store: RunStore, run: Run, arguments: argparse.Namespace) -> int:
         from lab.jobs import bench
 
         order = " reverse" if config.order == "reverse" else ""
+        told = found.verdicts if config.seeds > 1 else ["One seed declares no winner."]
         bench.write_readme({
             "bench": f"arena {Path(config.stream).stem}{order}", "rows": readme_table(found.means, README_COLUMNS),
-            "command": arena_line(replace(config, stream=Path(config.stream).name)), "verdicts": found.verdicts,
+            "command": arena_line(replace(config, stream=Path(config.stream).name)), "verdicts": told,
         })  # fmt: skip
     return 0
 
