@@ -313,7 +313,7 @@ def test_a_night_can_be_watched_and_broken_off(browser: Any, address: str) -> No
     visit = Visit(browser, address, tab="Chat")
     visit.page.fill("#chat-text textarea", "I live in Oslo.")
     visit.page.press("#chat-text textarea", "Enter")
-    visit.wait("#chat-talk", "Oslo")
+    visit.wait("#chat-talk", "“I live in Oslo.”")  # it has stored it
     visit.page.click("#chat-sleep")
     visit.wait("#chat-night", "NREM")
     visit.page.fill("#chat-text textarea", "where do i live?")
