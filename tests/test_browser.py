@@ -292,7 +292,7 @@ def test_a_mind_is_taught_corrected_and_found_again(browser: Any, address: str, 
     visit.wait("#chat-message", "Zora")
     visit.page.fill("#chat-text textarea", "what's my name")
     visit.page.press("#chat-text textarea", "Enter")
-    visit.until("document.querySelector('#chat-talk').innerText.split('note in').length > 2")  # it has finished its answer
+    visit.until("document.querySelector('#chat-talk').innerText.split('note in').length > 2")  # two whole answers
     visit.wait("#chat-talk", "Zora")
     visit.page.click("#chat-undo")
     visit.wait("#chat-message", "Taken back")
