@@ -20,7 +20,7 @@ from lab.jobs.report import FORMATS, export_arena, report
 from lab.store import ARENA, ArenaLog, RunStore
 from lab.ui.chart import live_chart
 from lab.ui.form import Field, error_updates, given_values, make_field
-from lab.ui.train import say
+from lab.ui.train import attach, say
 from lab.ui.verdict import answer_table, arena_card, verdict_card
 from lab.ui.words import sentence
 from lab.views import arena as views
@@ -260,14 +260,7 @@ def build_arena_tab(store: RunStore, tab: gr.Tab) -> gr.Timer:
     for kind, button in exports.items():
         button.click(lambda name, kind=kind: export(name, kind), watched, [file, note], **quiet)
 
-    def attach(current: str | None) -> Any:
-        """Where no comparison is looked at, look at the newest live one, else at the newest."""
-        runs = jobs.refresh_all(store, ARENA)
-        names = [run.id for run in runs]
-        newest = next((run.id for run in runs if run.live), next(iter(names), None))
-        return gr.update(choices=names, value=current if current in names else newest)
-
-    tab.select(attach, watched, watched, **quiet)
+    tab.select(lambda current: attach(store, ARENA, current), watched, watched, **quiet)
     tab.select(check, [bad_field, *components], outputs, queue=False, **quiet)
     watched.focus(lambda: gr.update(choices=_choices(store)), None, watched, **quiet)
     return timer

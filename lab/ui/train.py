@@ -171,14 +171,7 @@ def build_train(store: RunStore, tab: gr.Tab) -> gr.Timer:
         **quiet,
     )
 
-    def attach(current: str | None) -> Any:
-        """Where no run is looked at, look at the newest live one, else at the newest."""
-        runs = jobs.refresh_all(store, TRAIN)
-        names = choices(store, runs)
-        first = next((run.id for run in runs if run.live), next(iter(names), None))
-        return gr.update(choices=names, value=current if current in names else first)
-
-    tab.select(attach, watched, watched, **quiet)
+    tab.select(lambda current: attach(store, TRAIN, current), watched, watched, **quiet)
     tab.select(check, [bad_field, *form.components], outputs, queue=False, **quiet)
     watched.focus(lambda: gr.update(choices=choices(store)), None, watched, **quiet)
     return timer
@@ -187,6 +180,14 @@ def build_train(store: RunStore, tab: gr.Tab) -> gr.Timer:
 def choices(store: RunStore, runs: list[Run] | None = None) -> list[str]:
     """The names of all training runs for a dropdown, newest first."""
     return [run.id for run in (jobs.refresh_all(store, TRAIN) if runs is None else runs)]
+
+
+def attach(store: RunStore, kind: str, current: str | None) -> Any:
+    """An update of the dropdown of runs: where none is looked at, look at the newest live one, else at the newest."""
+    runs = jobs.refresh_all(store, kind)
+    names = [run.id for run in runs]
+    newest = next((run.id for run in runs if run.live), next(iter(names), None))
+    return gr.update(choices=names, value=current if current in names else newest)
 
 
 def keep_upload(store: RunStore, path: Path) -> Path:
