@@ -12,7 +12,7 @@ from lab.data import ANSWER, Cursor, decode, encode
 from lab.data.curriculum.batches import LessonBatches, pad, weigh
 from lab.data.curriculum.facts import clash, load_relations, make_fact, relation_names
 from lab.data.curriculum.lessons import SHARES, SKILLS, innate_facts, make_lesson
-from lab.data.tokenizer import END, NOTE, START, UNKNOWN
+from lab.data.tokenizer import END, NOTE, QUIZ, START, UNKNOWN
 
 CONFIG = DataConfig(data="curriculum", seq_len=256, batch_size=8)
 
@@ -87,14 +87,34 @@ def test_what_is_held_out_is_never_trained_on() -> None:
     rng = random.Random(3)
     asked = set()
     for _ in range(4000):
-        lesson = make_lesson(rng, skill=rng.choice(("read", "quiz", "closed", "closed_unknown")))
+        lesson = make_lesson(rng, skill=rng.choice(("read", "quiz", "plain", "closed", "closed_unknown")))
         for part in _cut(lesson[lesson.index(START) :], START) if START in lesson else []:
-            asked.add(decode(part[: part.index(ANSWER)]).lower().strip(" ?"))
+            mark = ANSWER if ANSWER in part else QUIZ
+            asked |= {decode(said).lower().strip(" ?") for said in (part[: part.index(mark)], part[part.index(mark) :])}
     for relation in load_relations().values():
         for wording in relation.ask if relation.unseen else relation.ask[-1:]:
             shape = re.compile(re.sub(r"\\{[^}]*\\}", "(.+)", re.escape(wording.lower().strip(" ?"))))
             hits = [q for q in asked if shape.fullmatch(q)]
             assert len(hits) <= 3 or _also_trained(hits), (relation.name, wording, hits[:3])
+
+
+def test_a_question_is_put_plainly_in_its_first_wording() -> None:
+    """However it is asked, and typed; never in a wording that asks for something else."""
+    rng, plain, asked = random.Random(5), Counter[str](), set()
+    for _ in range(3000):
+        lesson = make_lesson(rng, skill="plain")
+        question, plainly = (
+            decode(lesson[cut]) for cut in (slice(1, lesson.index(QUIZ)), slice(lesson.index(QUIZ), -1))
+        )
+        asked.add(question)
+        plain[plainly] += 1
+    relations = load_relations().values()
+    shapes = [
+        re.compile(re.sub(r"\\{[^}]*\\}", "(.+)", re.escape(w)), re.I)
+        for r in relations for w in (r.ask[:-1] if r.paired else r.ask[:1]) if not r.unseen
+    ]  # fmt: skip
+    fitting = sum(n for text, n in plain.items() if any(shape.fullmatch(text) for shape in shapes))
+    assert fitting > 0.8 * 3000 and len(asked) > 2500  # the rest asks for scenes and innate facts
 
 
 def _also_trained(questions: list[str]) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from lab.events import Dreamt, NightEnded, NightStep, Quizzed, to_record
 from lab.mind import Answer, Mind, MindError, Minds, Taught, brains
 from lab.mind.messages import checked, sentences
 from lab.mind.night import Agenda, night_events
-from lab.mind.skills import Skills, question_tokens
+from lab.mind.skills import question_tokens
 from lab.models import add_memory
 from lab.models.checkpoint import load_brain
 
@@ -323,20 +323,44 @@ def test_an_agenda_survives_the_disk(tmp_path: Path) -> None:
 
 
 def test_answers_stream_as_they_are_written(mind: Mind) -> None:
-    """The pieces make up the answer; the last thing is the answer itself."""
+    """The pieces make up the answer, which comes from the weights byte by byte; the last thing is the answer itself."""
+    *pieces, answer = mind.ask_stream("What is the capital of France?", "weights")
+    assert isinstance(answer, Answer) and "".join(map(str, pieces)) == answer.text and len(pieces) > 3
     mind.teach("My favourite film is Spirited Away.")
     *pieces, answer = mind.ask_stream("What is my favourite film?")
-    assert isinstance(answer, Answer) and "".join(map(str, pieces)) == answer.text and len(pieces) > 3
+    assert isinstance(answer, Answer) and "".join(map(str, pieces)) == answer.text == "Spirited Away"
     *_, taught = mind.say_stream("I live in Oslo.", "teach")
     assert isinstance(taught, Taught)
 
 
-def test_skills_answer_the_same_alone_and_side_by_side(mind: Mind) -> None:
+def test_weights_answer_the_same_alone_and_side_by_side(mind: Mind) -> None:
     """Batched and streamed decoding agree."""
-    notes = [["My name is Alice."], ["My dog is called Rex."], []]
-    questions = ["What is my name?", "What is my dog called?", "What is the capital of France?"]
-    together = Skills(mind.skills.brain).answer(questions, notes)
-    for question, opened, reply in zip(questions, notes, together, strict=True):
-        *_, alone = mind.skills.answer_stream(question, [(note, 1.0) for note in opened])
+    questions = ["What is the capital of France?", "What is the capital of Peru?", "What is my name?"]
+    together = mind.skills.answer(questions)
+    for question, reply in zip(questions, together, strict=True):
+        *_, alone = mind.skills.answer_stream(question)
         assert (alone.text, round(alone.probability, 3)) == (reply.text, round(reply.probability, 3))
-    assert json.dumps([r.text for r in together])
+
+
+def test_an_answer_from_a_note_stands_in_it(mind: Mind) -> None:
+    """Whatever is asked, what is read are whole words of the note that stand together; a note without a word has none."""
+    for note in (
+        "My name is Alice.",
+        "to open the gate, enter Q4#4!",
+        "Ida's cat is called “Mr. Tibbs” (he's old)",
+        "서울",
+    ):
+        for question in ("What is my name?", "What is the code of my gate?", "Who is old?"):
+            found = mind.skills.read(mind.skills.open(question, [note])).text
+            assert found and re.search(rf"(?<!\w){re.escape(found)}(?!\w)", note, re.I)
+    assert mind.skills.read(mind.skills.open("What is my name?", ["?!"])).text is None
+
+
+def test_a_note_about_someone_else_is_not_believed(mind: Mind) -> None:
+    """However alike two sentences are: another name, another number or another person is not what was asked."""
+    mind.teach("Karl met Karl's best friend at the stadium.")
+    mind.teach("Train 9 comes in at 20:15.")
+    mind.teach("Your PIN is 0711.")
+    for question in ("Where did Anna meet Anna's best friend?", "When does train 898 come in?", "What is my PIN?"):
+        assert not mind.ask(question, "notes").known
+    assert mind.ask("When does train 9 come in?", "notes").text == "20:15"

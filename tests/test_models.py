@@ -14,7 +14,7 @@ from lab.config import BRAINS, ConfigError
 from lab.models import MODELS, add_memory, build, count_parameters
 from lab.models.blocks import ConvLinear, _SquaredReLU, rms_norm, scale_to
 from lab.models.checkpoint import load_brain, save_brain
-from lab.models.contract import Brain
+from lab.models.contract import Brain, widen
 from lab.models.delta import DeltaState, SelfModifying
 from lab.models.memory import ProductKeyMemory, memory_of, weighted_sum
 from lab.models.sampling import stream_tokens
@@ -73,6 +73,17 @@ def test_whole_equals_pieces_equals_byte_by_byte(name: str, cuts: tuple[int, ...
         logits, state = brain(part, state)
         pieces.append(logits)
     torch.testing.assert_close(torch.cat(pieces, 1), brain(tokens)[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_many_rows_go_on_from_one_state(name: str) -> None:
+    """What was read once is not read again for each way to go on; and the state itself stays as it was."""
+    brain, read, further = grown(name), some_tokens(1), some_tokens(4, 20)
+    _, state = brain(read)
+    together = brain(further, widen(state, 4))[0]
+    for row, logits in zip(further, together, strict=True):
+        torch.testing.assert_close(brain(torch.cat((read, row[None]), 1))[0][0, 75:], logits, rtol=0, atol=1e-12)
+    torch.testing.assert_close(brain(further[:1], state)[0][0], together[0], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -84,8 +84,14 @@ def _parser() -> argparse.ArgumentParser:
     preview = command("preview", _preview, "Show the first documents of some data.")
     for spec in fields(SECTIONS["data"]):
         _add_flag(preview, spec, get_type_hints(SECTIONS["data"])[spec.name], "")
-    bench = command("bench", _bench, "Measure speed on this machine; medians of interleaved runs.")
-    bench.add_argument("what", choices=("train", "generate", "store", "page", "learn", "mind"), help="What to measure.")
+    bench = command(
+        "bench",
+        _bench,
+        "Measure speed on this machine, medians of interleaved runs; or fit what a mind judges its notes by.",
+    )
+    bench.add_argument(
+        "what", choices=("train", "generate", "store", "page", "learn", "mind", "judgement"), help="What to measure."
+    )
     bench.add_argument("--data", help="learn: the text file to learn from.")
     bench.add_argument("--minutes", type=float, default=3.0, help="learn: minutes for each brain.")
     bench.add_argument("--seeds", type=int, default=1, help="learn: seeds for each brain.")

@@ -35,7 +35,7 @@ def measure(what: str, *, data: str | None, minutes: float, seeds: int) -> dict[
         return bench.bench_learn(data, minutes, seeds)
     benches: dict[str, Callable[[], dict[str, Any]]] = {
         "train": bench.bench_train, "generate": bench.bench_generate, "store": bench_store, "page": bench_page,
-        "mind": bench_minds,
+        "mind": bench_minds, "judgement": bench_judgement,
     }  # fmt: skip
     return benches[what]()
 
@@ -179,6 +179,17 @@ def bench_minds() -> dict[str, Any]:
     from lab.mind import brains
 
     return {"bench": "mind", "rows": [row for brain in brains() for row in bench_mind(brain)]}
+
+
+def bench_judgement() -> dict[str, Any]:
+    """What speaks for a note as an answer: the weights in use, and those that fit the starters as they are now."""
+    from lab.mind import brains
+    from lab.mind.home import find_brain
+    from lab.mind.judgement import calibrate
+
+    weights = calibrate([find_brain(name, ROOT / "runs" / "minds") for name in brains()])
+    rows = [{"evidence": name, "in use": used, "fitted": fitted} for name, (used, fitted) in weights.items()]
+    return {"bench": "judgement", "rows": rows}
 
 
 @contextlib.contextmanager

@@ -6,10 +6,12 @@ import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
+from lab.memory import Trace
+from lab.mind.judgement import belief
 from lab.mind.messages import checked, plain
 from lab.mind.notes import Notes
-from lab.mind.replies import RELEVANT, Answer, MindError, unknown
 from lab.mind.replies import WEIGHTS as FROM_WEIGHTS
+from lab.mind.replies import Answer, MindError, unknown
 from lab.mind.skills import Reply, Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
@@ -22,6 +24,7 @@ class Asking:
 
     def __init__(self, notes: Notes, skills: Skills, notes_open: int) -> None:
         self.notes, self.skills, self.notes_open = notes, skills, notes_open
+        self._last = ("", "")  # a question and how it is put plainly
 
     def stream(self, text: str, memory: str = "both") -> Iterator[str | Answer]:
         """Yield the answer piece by piece as it is written, and at last the Answer."""
@@ -29,43 +32,65 @@ class Asking:
         if memory not in MEMORIES:
             raise MindError(f"memory must be one of {', '.join(MEMORIES)}; got {memory!r}.")
         with self.notes.lock:
+            vetoed = self.notes.vetoed(question)
+            answer = self._from_notes(question, memory, vetoed) if memory != "weights" else None
+            if answer:
+                yield answer.text
             doubt = 1.0
-            if memory != "weights":
-                answered = yield from self._from_notes(question, memory)
-                if answered:
-                    return
-            if memory != "notes":
-                reply = yield from self._stream(question, [])
-                if reply.text is not None:
-                    yield Answer(reply.text, FROM_WEIGHTS, reply.probability, (), question, memory)
-                    return
+            if answer is None and memory != "notes":
+                reply = yield from self._from_weights(question, vetoed)
+                if reply.text is None and self._plainly(question) != question:
+                    reply = yield from self._from_weights(self._plainly(question), vetoed)
                 doubt = reply.unknown
-            answer = unknown(question, memory, doubt)
-            yield answer.text
+                if reply.text is not None:
+                    answer = Answer(reply.text, FROM_WEIGHTS, reply.probability, (), question, memory)
+            if answer is None:
+                answer = unknown(question, memory, doubt)
+                yield answer.text
             yield answer
 
-    def _from_notes(self, question: str, memory: str) -> Generator[str | Answer, None, bool]:
-        found = self.notes.find(question, self.notes_open)
-        hits = [(trace, score) for trace, score in found if score >= RELEVANT]
-        if not hits:
-            return False
-        taught = next((t for t, _ in hits if t.question and plain(t.question) == plain(question)), None)
-        if taught and taught.answer:
-            yield taught.answer
-            yield self._used(Answer(taught.answer, taught.tier, taught.confidence, (taught,), question, memory))
-            return True
-        reply = yield from self._stream(question, [(trace.text, score) for trace, score in hits])
-        if reply.text is None:
-            return False
-        used = hits[reply.note][0]
-        yield self._used(Answer(reply.text, used.tier, reply.probability * used.confidence, (used,), question, memory))
-        return True
+    def _from_notes(self, question: str, memory: str, vetoed: list[str]) -> Answer | None:
+        """The answer of the note that most likely has it, in words of that note; None where none is likely to.
 
-    def _stream(self, question: str, opened: list[tuple[str, float]]) -> Generator[str | Answer, None, Reply]:
-        """Stream the brain's answer; where an answer to such a question was called wrong, wait for the whole first."""
-        vetoed = self.notes.vetoed(question)
+        A question that no note seems to answer is put plainly, and asked again.
+        """
+        taught = self._taught(question)
+        if taught and taught.answer:
+            return self._used(Answer(taught.answer, taught.tier, taught.confidence, (taught,), question, memory))
+        found = self._likeliest(question, vetoed) or self._likeliest(self._plainly(question), vetoed)
+        if found is None:
+            return None
+        sure, trace, text = found
+        return self._used(Answer(text, trace.tier, sure * trace.confidence, (trace,), question, memory))
+
+    def _taught(self, question: str) -> Trace | None:
+        found = self.notes.find(question, self.notes_open)
+        return next((t for t, _ in found if t.question and plain(t.question) == plain(question)), None)
+
+    def _likeliest(self, question: str, vetoed: list[str]) -> tuple[float, Trace, str] | None:
+        """The belief in the note that most likely answers, the note, and what it says; what is vetoed is no answer."""
+        opened = []
+        for trace, likeness in self.notes.find(question, self.notes_open):
+            place = self.skills.open(question, [trace.text])
+            opened.append((belief(question, trace.text, likeness, place.unknown), trace, place))
+        for sure, trace, place in sorted(opened, key=lambda one: one[0], reverse=True):
+            if sure <= 1 - self.skills.unknown_threshold:
+                break
+            text = self.skills.read(place).text
+            if text is not None and text.lower() not in vetoed:
+                return sure, trace, text
+        return None
+
+    def _plainly(self, question: str) -> str:
+        """The question in its plain wording, or as it is."""
+        if self._last[0] != question:
+            self._last = question, self.skills.plainly([question])[0]
+        return self._last[1]
+
+    def _from_weights(self, question: str, vetoed: list[str]) -> Generator[str, None, Reply]:
+        """Stream the weights' answer; where an answer to such a question was called wrong, wait for the whole first."""
         reply: Reply | None = None
-        for piece in self.skills.answer_stream(question, opened):
+        for piece in self.skills.answer_stream(question):
             if isinstance(piece, Reply):
                 reply = piece
             elif not vetoed:

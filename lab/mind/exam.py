@@ -162,7 +162,7 @@ class Exam:
                 [right(r.text, f.value.text) for r, f in zip(replies, known, strict=True)],
             )
             few = known[: max(1, self.facts // 8)]
-            replies = mind.skills.answer([f.ask(PLAIN) for f in few], [told] * len(few))
+            replies = mind.skills.write([f.ask(PLAIN) for f in few], [told] * len(few))
             yield self._measure(
                 "control: all notes in context",
                 [right(r.text, f.value.text) for r, f in zip(replies, few, strict=True)],
@@ -188,9 +188,9 @@ class Exam:
             yield self._weights(mind, facts, PLAIN, f"weights only, {count} facts, as taught", taught)
             yield self._weights(mind, facts, HELD_OUT, f"weights only, {count} facts, other wording", other)
             asked = facts_for_exam(f"{self.seed} untold {count}", 200)
-            replies = mind.skills.answer([f.ask(PLAIN) for f in asked])
+            answers = [mind.ask(f.ask(PLAIN), "weights") for f in asked]
             yield self._measure(
-                f"weights only, {count} facts, abstains on untaught", [r.text is None for r in replies], 0.90
+                f"weights only, {count} facts, abstains on untaught", [not a.known for a in answers], 0.90
             )
             yield self._lost(f"innate facts lost by a night of {count}", before, self._knows(mind), 0.02)
             yield self._lost(f"reading lost by a night of {count}", read_before, self._reads(mind), 0.01)
@@ -290,8 +290,8 @@ class Exam:
     # ---- yardsticks -------------------------------------------------------------------------------------------
 
     def _weights(self, mind: Mind, facts: Sequence[MadeFact], wording: int, name: str, goal: float | None) -> Measure:
-        replies = mind.skills.answer([f.ask(wording) for f in facts])
-        return self._measure(name, [right(r.text, f.value.text) for r, f in zip(replies, facts, strict=True)], goal)
+        answers = [mind.ask(f.ask(wording), "weights") for f in facts]
+        return self._measure(name, [right(a.text, f.value.text) for a, f in zip(answers, facts, strict=True)], goal)
 
     def _knows(self, mind: Mind) -> list[bool]:
         facts = innate_facts()

@@ -9,19 +9,23 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lab.data.curriculum.batches import pad
 from lab.data.tokenizer import ANSWER, BYTES, END, QUIZ, SORT, START, UNKNOWN, decode, encode, encode_notes
 from lab.models import Brain
-from lab.models.sampling import complete, guided
+from lab.models.contract import widen
+from lab.models.sampling import Completion, complete
 
 MOST_BYTES = 240  # of one note, as read
 LONGEST_ANSWER = 96  # bytes
+MOST_WORDS = 8  # of an answer that is found in a note
+REPEATING = 6.0  # nats by which an answer made of the question's words alone is less likely
 FLUENT = -0.12  # nats per byte below which a question that the brain asks itself is babble
 
 
@@ -32,7 +36,21 @@ class Reply:
     text: str | None
     probability: float  # of the whole answer
     unknown: float  # probability of not knowing, before the first byte
-    note: int = 0  # which of the notes was read
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A question that was read, with notes open or alone: the place where its answer begins."""
+
+    question: str
+    notes: tuple[str, ...]
+    first: Tensor  # log-probabilities (V,) of the answer's first byte
+    state: Any
+
+    @property
+    def unknown(self) -> float:
+        """The probability of not knowing."""
+        return float(self.first[UNKNOWN].exp())
 
 
 def question_tokens(question: str, notes: Sequence[str] = ()) -> list[int]:
@@ -50,46 +68,33 @@ def clip(text: str) -> str:
     return text.encode("utf-8", "replace")[:MOST_BYTES].decode("utf-8", "ignore")
 
 
-class Span:
-    """Holds an answer to words that stand in a note, whole words, small and capital letters alike.
-
-    So an answer from notes can always be found in one, and a copying error cannot happen half way.
-    """
-
-    def __init__(self, notes: Sequence[str]) -> None:
-        text = "\n".join(clip(note) for note in notes).encode("utf-8", "replace") + b"\n"
-        self._text, self._begun = text, False
-        self._places = [i for i in range(len(text)) if text[i : i + 1].strip() and (i == 0 or not _inside(text, i))]
-
-    def allowed(self) -> list[int]:
-        if not self._begun:
-            return list({case for i in self._places for case in _cases(self._text[i])})
-        if not self._places:
-            return [END]
-        ends = [END] if any(_ends(self._text, i) for i in self._places) else []
-        return ends + list({case for i in self._places if self._text[i] != 10 for case in _cases(self._text[i])})
-
-    def push(self, token: int) -> None:
-        self._begun = True
-        self._places = [i + 1 for i in self._places if token < BYTES and token in _cases(self._text[i])]
+def _spans(note: str) -> list[tuple[bytes, list[int]]]:
+    """Where an answer can stand in a note: from the beginning of each word on, the bytes of MOST_WORDS words and how many of
+    them lead to the end of each word. What a capital letter only begins a sentence with is there in small letters as well."""
+    text = clip(note).encode("utf-8", "replace")
+    words = [match.span() for match in _WORD.finditer(text)]
+    found = []
+    for i, (begin, _) in enumerate(words):
+        ends = [end - begin for _, end in words[i : i + MOST_WORDS]]
+        ends += [end - 2 for end in ends if text[begin : begin + end].endswith(b"'s")]
+        span = text[begin : begin + max(ends)]
+        found += [(span, ends)] + ([(span[:1].lower() + span[1:], ends)] if i == 0 and span[:1].isupper() else [])
+    return found
 
 
-def _cases(byte: int) -> set[int]:
-    return {byte, byte ^ 32} if bytes([byte]).isalpha() else {byte}
+_WORD = re.compile(rb"[^\s.,;:!?\"'()\[\]](?:\S*[^\s.,;:!?\"')\]])?")
 
 
-def _inside(text: bytes, place: int) -> bool:
-    """Whether `place` is within a word: no answer begins there."""
-    return bool(_WORD.match(text[place : place + 1]) and _WORD.match(text[place - 1 : place]))
+def _repeated(span: str, question: str) -> float:
+    """The share of an answer's words that stand in the question."""
+    asked = set(re.findall(r"\w+", question.lower()))
+    words = re.findall(r"\w+", span.lower())
+    return sum(word in asked for word in words) / len(words) if words else 0.0
 
 
-def _ends(text: bytes, place: int) -> bool:
-    """Whether a word is over before `place`: at a space, a line's end, or the stop before one."""
-    return _END.match(text, place) is not None
-
-
-_WORD = re.compile(rb"[\w\x80-\xff]")
-_END = re.compile(rb"[.,;:!?\"')]*\s|'s\b")
+def _fluency(written: Completion) -> float:
+    """Mean log-probability of a token, nats."""
+    return written.log_probability / (len(written.tokens) + 1)
 
 
 class Skills:
@@ -99,38 +104,37 @@ class Skills:
         self.brain, self.unknown_threshold = brain.eval(), unknown_threshold
 
     def answer(self, questions: Sequence[str], notes: Sequence[Sequence[str]] | None = None) -> list[Reply]:
-        """Answer each question with its notes open, or all from the weights."""
-        opened = notes or [()] * len(questions)
-        prompts = [question_tokens(q, n) for q, n in zip(questions, opened, strict=True)]
-        guides = [Span(n) if n else None for n in opened]
-        written = complete(
-            self.brain, prompts, LONGEST_ANSWER, stop=END, guides=guides, gate=(UNKNOWN, self.unknown_threshold)
-        )
-        return [self._reply(one.tokens, one.log_probability, one.first) for one in written]
+        """Answer each question from its notes, or all from the weights."""
+        if notes is None:
+            return self.write(questions)
+        opened = (self.open(q, n) for q, n in zip(questions, notes, strict=True))
+        return [
+            self.read(one) if one.unknown < self.unknown_threshold else Reply(None, one.unknown, one.unknown)
+            for one in opened
+        ]
 
-    def _reply(self, tokens: list[int], log_probability: float, first: Tensor) -> Reply:
-        unknown = float(first[UNKNOWN])
+    def write(self, questions: Sequence[str], notes: Sequence[Sequence[str]] | None = None) -> list[Reply]:
+        """Answer each question as the brain writes, which need not stand in its notes."""
+        prompts = [question_tokens(q, n) for q, n in zip(questions, notes or [()] * len(questions), strict=True)]
+        written = complete(self.brain, prompts, LONGEST_ANSWER, stop=END, gate=(UNKNOWN, self.unknown_threshold))
+        return [self._reply(one.tokens, one.log_probability, float(one.first[UNKNOWN])) for one in written]
+
+    def _reply(self, tokens: list[int], log_probability: float, unknown: float) -> Reply:
         if unknown >= self.unknown_threshold or not tokens:
             return Reply(None, unknown, unknown)
         return Reply(decode([t for t in tokens if t < BYTES]), math.exp(log_probability), unknown)
 
     @torch.no_grad()
-    def answer_stream(self, question: str, notes: Sequence[tuple[str, float]] = ()) -> Iterator[str | Reply]:
-        """Yield the answer in whole characters as it is written, and at last the Reply.
-
-        Each note (text, likeness to the question) is opened alone, and the one that most likely answers is read: likeness
-        times the probability of knowing. A small brain reads one note far better than several at once. Without notes
-        the weights answer.
-        """
-        first, state, chosen = self._open(question, []) if not notes else self._choose(question, notes)
-        unknown = float(first.exp()[UNKNOWN])
-        guide = Span([notes[chosen][0]]) if notes else None
+    def answer_stream(self, question: str) -> Iterator[str | Reply]:
+        """Yield the weights' answer in whole characters as it is written, and at last the Reply."""
+        opened = self.open(question)
+        unknown, sure, state = opened.unknown, opened.first, opened.state
         written: list[int] = []
         pending: list[int] = []
-        total, sure = 0.0, first
+        total = 0.0
         while unknown < self.unknown_threshold and len(written) < LONGEST_ANSWER:
             sure[UNKNOWN] = -math.inf
-            token = guided(sure, guide) if guide else int(sure.argmax())
+            token = int(sure.argmax())
             total += float(sure[token])
             if token == END:
                 break
@@ -142,21 +146,36 @@ class Skills:
                 pending.clear()
             logits, state = self.brain(torch.tensor([[token]]), state)
             sure = logits[0, -1].float().log_softmax(-1)
-        yield replace(self._reply(written, total, torch.full((UNKNOWN + 1,), unknown)), note=chosen)
+        yield self._reply(written, total, unknown)
 
-    def _open(self, question: str, notes: list[str]) -> tuple[Tensor, Any, int]:
-        """Log-probabilities (V,) of the first byte of the answer, and the state there."""
+    @torch.no_grad()
+    def open(self, question: str, notes: Sequence[str] = ()) -> Opened:
+        """Read a question, with its notes open or alone, up to where the answer begins."""
         logits, state = self.brain(torch.tensor([question_tokens(question, notes)]))
-        return logits[0, -1].float().log_softmax(-1), state, 0
+        return Opened(question, tuple(notes), logits[0, -1].float().log_softmax(-1), state)
 
-    def _choose(self, question: str, notes: Sequence[tuple[str, float]]) -> tuple[Tensor, Any, int]:
-        opened = [self._open(question, [text]) for text, _ in notes]
-        hopes = [
-            likeness * (1 - float(first[UNKNOWN].exp()))
-            for (first, _, _), (_, likeness) in zip(opened, notes, strict=True)
+    @torch.no_grad()
+    def read(self, opened: Opened) -> Reply:
+        """Give the words of the notes that most likely answer, whether or not they do (`unknown`).
+
+        All words that stand together are weighed, since what begins well may end badly; so an answer from notes can always
+        be found in one. One that says the question again is less likely. Without a word to weigh the text is None.
+        """
+        spans = [span for note in opened.notes for span in _spans(note)]
+        if not spans:
+            return Reply(None, opened.unknown, opened.unknown)
+        tokens = pad([list(span) for span, _ in spans])  # (N, T)
+        sure = self.brain(tokens, widen(opened.state, len(spans)))[0].float().log_softmax(-1)  # (N, T, V)
+        further = sure[:, :-1].gather(2, tokens[:, 1:, None])[..., 0]
+        each = torch.cat((opened.first[tokens[:, :1]], further), 1).cumsum(1)
+        ended = (each + sure[..., END]).tolist()  # [n][t]: the first t + 1 bytes of span n are the whole answer
+        found = [
+            (ended[n][end - 1], span[:end].decode("utf-8", "replace"))
+            for n, (span, ends) in enumerate(spans)
+            for end in ends
         ]
-        best = max(range(len(notes)), key=hopes.__getitem__)
-        return opened[best][0], opened[best][1], best
+        score, text = max(found, key=lambda one: one[0] - REPEATING * _repeated(one[1], opened.question))
+        return Reply(text, math.exp(score), opened.unknown)
 
     @torch.no_grad()
     def sort(self, text: str) -> tuple[str, float]:
@@ -176,6 +195,15 @@ class Skills:
         reply = self.answer([question], [[note]])[0]
         return None if reply.text is None else (question, reply.text)
 
+    def plainly(self, questions: Sequence[str]) -> list[str]:
+        """Put each question in the plain wording of what it asks; it stays as it is where the brain finds none."""
+        prompts = [[START, *encode(clip(question)), QUIZ] for question in questions]
+        written = complete(self.brain, prompts, 2 * LONGEST_ANSWER, stop=END)
+        return [
+            decode([t for t in one.tokens if t < BYTES]).strip() if one.ended and _fluency(one) >= FLUENT else question
+            for one, question in zip(written, questions, strict=True)
+        ]
+
     def quiz(self, notes: Sequence[str], count: int, generator: torch.Generator) -> list[list[tuple[str, str]]]:
         """Find up to `count` + 1 questions in each note, the most fluent first, each with the answer the brain expects."""
         plain_prompts = [[*encode_notes([clip(note)]), QUIZ] for note in notes]
@@ -188,7 +216,7 @@ class Skills:
         for i in range(len(notes)):
             pairs: dict[str, tuple[float, str]] = {}
             for one in [plain[i], *drawn[i * count : (i + 1) * count]]:
-                fluency = one.log_probability / (len(one.tokens) + 1)
+                fluency = _fluency(one)
                 if one.ended and ANSWER in one.tokens and fluency >= FLUENT:
                     place = one.tokens.index(ANSWER)
                     question, answer = decode(one.tokens[:place]).strip(), decode(one.tokens[place + 1 :])

@@ -18,6 +18,7 @@ from lab.mind.skills import Skills
 
 LIKELY = 0.2  # likeness from which an old note is compared with a new one, where no question to it is known
 CERTAIN = 0.05  # probability of not knowing above which two notes are not about one thing
+ONE_QUESTION = 0.6  # likeness of two plain questions from which on they ask for one thing
 COMPARED = 3  # old notes that a new one is compared with
 SURPRISES = 100  # statements whose surprise a new one's is ranked among
 FEW = 20  # fewer than these rank nothing
@@ -60,9 +61,9 @@ class Teaching:
     def _compare(self, text: str) -> tuple[Trace | None, list[Trace]]:
         """Find the living trace that says the same as `text`, and those that it contradicts.
 
-        Two notes are about one thing when each answers the other's question: the one known of the old note, and the one
-        that the brain finds in the new one. To keep both is the lesser mistake, so any doubt does. Things that can be many
-        (tastes, pets, languages) contradict nothing.
+        Two notes are about one thing when their questions are one, put plainly, and each note answers it: the one known of
+        the old note, and the one that the brain finds in the new one. To keep both is the lesser mistake, so any doubt
+        does. Things that can be many (tastes, pets, languages) contradict nothing.
         """
         near = [old for old, score in self.notes.find(text, COMPARED) if score >= RELEVANT]
         likely = [old for old in near if old.asked or old.cues or likeness(old.text, text) >= LIKELY]
@@ -73,6 +74,8 @@ class Teaching:
         gone = []
         for old in likely:
             known = next(iter((*old.asked, *old.cues)), None) or self.skills.question_of(old.text)
+            if mine and known and likeness(*self.skills.plainly([mine[0], known[0]])) < ONE_QUESTION:
+                continue
             pairs = [(pair, note) for pair, note in ((known, text), (mine, old.text)) if pair]
             shared = whom(old.text, first=True) & whom(text, first=True)
             said = [

@@ -3,16 +3,28 @@
     logits, state = model(tokens, state=None)     # (B, T) int64 -> (B, T, V), state for the next call
 
 Causal; rows isolated; whole = chunked = token by token. `state` carries everything that changes while thinking and
-is never changed in place by a later call, so it can be kept and gone back to.
+is never changed in place by a later call, so it can be kept and gone back to. It is made of tuples, frozen dataclasses
+and tensors whose first axis is the rows, or rows and heads.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
+
+
+def widen(state: Any, rows: int) -> Any:
+    """The state of a single row, for `rows` rows that each go on from it in their own way."""
+    if isinstance(state, Tensor):
+        return state.repeat(rows, *[1] * (state.ndim - 1)) if state.ndim else state
+    if isinstance(state, tuple):
+        return tuple(widen(part, rows) for part in state)
+    if is_dataclass(state) and not isinstance(state, type):
+        return replace(state, **{field.name: widen(getattr(state, field.name), rows) for field in fields(state)})
+    return state
 
 
 @dataclass(frozen=True)

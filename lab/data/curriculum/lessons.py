@@ -2,7 +2,8 @@
 
     read      NOTE note NOTE note START question ANSWER value END     the newest of contradicting notes wins
     abstain   … the same, when no note answers: ANSWER UNKNOWN END
-    quiz      NOTE note QUIZ question ANSWER value END                what can be asked of a note
+    quiz      NOTE note QUIZ question ANSWER value END                what can be asked of a note, most often plainly
+    plain     START question QUIZ question END                        the same question in its plain wording
     closed    START question ANSWER value END                         what the brain knows by heart, or UNKNOWN
     talk      START hello ANSWER reply END
     sort      SORT text ANSWER t END                                  t told, q asked, s small talk
@@ -32,8 +33,9 @@ from lab.data.tokenizer import ANSWER, END, QUIZ, SORT, START, UNKNOWN, Tokens, 
 INNATE = (("capitals", "capital"), ("elements", "symbol"))  # (world, relation) that every starter knows by heart
 LEVELS = (1, 2, 4, 8)  # most notes in a lesson, as the curriculum grows
 SHARES = {
-    "read": 0.4, "scene": 0.1, "quiz": 0.2, "closed": 0.13, "closed_unknown": 0.08, "talk": 0.04, "sort": 0.05,
+    "read": 0.31, "scene": 0.07, "quiz": 0.15, "plain": 0.22, "closed": 0.11, "closed_unknown": 0.07, "talk": 0.03, "sort": 0.04,
 }  # fmt: skip
+PLAINLY = 0.4  # share of the quizzes that ask in the plain wording, which is the first
 
 NOT_THERE = 0.35  # share of the questions about notes that no note answers
 PEOPLE = {"someone": "person"}  # kinds of subject that are one
@@ -319,9 +321,26 @@ def _quiz(rng: random.Random, level: int) -> list[int]:
         return [*encode_notes([scene.statement]), QUIZ, *encode(asked), ANSWER, *encode(value), END]
     fact = rng.choice(innate_facts()) if rng.random() < 0.05 else make_fact(rng)
     statement, question = _wordings(fact, rng)
+    if rng.random() < PLAINLY:
+        question = plain_wording(fact, question)
     note = tell(fact, statement, rng)
     answer = encode(as_told(fact.value.text, note))
     return [*encode_notes([note]), QUIZ, *encode(fact.ask(question)), ANSWER, *answer, END]
+
+
+def plain_wording(fact: MadeFact, question: int) -> int:
+    """The wording that asks plainly what wording `question` asks."""
+    return question if fact.relation.paired else 0
+
+
+def _plain(rng: random.Random, level: int) -> list[int]:
+    if rng.random() < 0.1:  # what has no other wording is asked again as it was
+        asked, _ = rng.choice(make_scene(rng).questions)
+        return [START, *encode(roughen(asked, rng)), QUIZ, *encode(asked), END]
+    fact = rng.choice(innate_facts()) if rng.random() < 0.08 else make_fact(rng)
+    question = _wordings(fact, rng)[1]
+    plainly = fact.ask(plain_wording(fact, question))
+    return [START, *encode(ask(fact, question, rng)), QUIZ, *encode(plainly), END]
 
 
 def _closed(rng: random.Random, level: int) -> list[int]:
@@ -356,7 +375,8 @@ def _sort(rng: random.Random, level: int) -> list[int]:
 
 
 SKILLS: dict[str, Callable[[random.Random, int], list[int]]] = {
-    "read": _read, "scene": _scene, "quiz": _quiz, "closed": _closed, "closed_unknown": _closed_unknown, "talk": _talk, "sort": _sort,
+    "read": _read, "scene": _scene, "quiz": _quiz, "plain": _plain, "closed": _closed, "closed_unknown": _closed_unknown, "talk": _talk,
+    "sort": _sort,
 }  # fmt: skip
 
 
