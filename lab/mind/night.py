@@ -168,18 +168,24 @@ def night_events(records: Sequence[dict[str, Any]]) -> list[NightEvent]:
 def make_lessons(
     skills: Skills, due: Sequence[Due], config: MindConfig, draws: torch.Generator
 ) -> dict[int, list[tuple[str, str]]]:
-    """Turn each trace into questions and answers by the brain's own reading; only consistent ones stay."""
-    quizzes = skills.quiz([one.text for one in due], config.quizzes, draws)
+    """Turn each trace into questions and answers by the brain's own reading.
+
+    Learnt are the questions that were taught, and of the brain's own those that ask the same when they are put plainly, the
+    plain one among them, where the brain answers them alike with the note open.
+    """
+    lessons = {one.trace: [*one.asked] for one in due}
+    drawn = skills.quiz([one.text for one in due], config.quizzes, draws)
+    pairs = {one.trace: [pair for pair in found if all(pair)] for one, found in zip(due, drawn, strict=True)}
+    tried = [(one, *pair) for one in due for pair in (*one.asked, *pairs[one.trace])]
+    plainly = dict(zip([q for _, q, _ in tried], skills.plainly([q for _, q, _ in tried]), strict=True))
     asked: list[tuple[Due, str, str]] = []
-    lessons: dict[int, list[tuple[str, str]]] = {}
-    for one, pairs in zip(due, quizzes, strict=True):
-        known = dict.fromkeys(question.lower() for question, _ in one.asked)
-        lessons[one.trace] = [*one.asked]
-        asked += [
-            (one, question, answer)
-            for question, answer in pairs
-            if question and answer and question.lower() not in known
-        ]
+    for one in due:
+        known = [*one.asked, *pairs[one.trace]]
+        meant = plainly[known[0][0]] if known else ""
+        own = {meant: known[0][1]} if known else {}
+        own |= {q: a for q, a in pairs[one.trace] if likeness(plainly[q], meant) >= SAME_QUESTION}
+        taught = {question.lower() for question, _ in one.asked}
+        asked += [(one, question, answer) for question, answer in own.items() if question.lower() not in taught]
     replies = skills.answer([question for _, question, _ in asked], [[one.text] for one, _, _ in asked])
     for (one, question, answer), reply in zip(asked, replies, strict=True):
         same = reply.text is not None and reply.text.lower() == answer.lower() and answer.lower() in one.text.lower()

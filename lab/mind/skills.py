@@ -24,8 +24,9 @@ from lab.models.sampling import Completion, complete
 
 MOST_BYTES = 240  # of one note, as read
 LONGEST_ANSWER = 96  # bytes
+WORD = 0.6  # nats by which an answer of one more word is likelier than it seems: a brain stops too early
 MOST_WORDS = 8  # of an answer that is found in a note
-REPEATING = 6.0  # nats by which an answer made of the question's words alone is less likely
+REPEATING = 12.0  # nats by which an answer made of the question's words alone is less likely
 FLUENT = -0.12  # nats per byte below which a question that the brain asks itself is babble
 
 
@@ -71,25 +72,34 @@ def clip(text: str) -> str:
 def _spans(note: str) -> list[tuple[bytes, list[int]]]:
     """Where an answer can stand in a note: from the beginning of each word on, the bytes of MOST_WORDS words and how many of
     them lead to the end of each word. What a capital letter only begins a sentence with is there in small letters as well."""
-    text = clip(note).encode("utf-8", "replace")
+    text = clip(note)
     words = [match.span() for match in _WORD.finditer(text)]
     found = []
     for i, (begin, _) in enumerate(words):
-        ends = [end - begin for _, end in words[i : i + MOST_WORDS]]
-        ends += [end - 2 for end in ends if text[begin : begin + end].endswith(b"'s")]
-        span = text[begin : begin + max(ends)]
+        pieces = [text[begin:end] for _, end in words[i : i + MOST_WORDS]]
+        pieces += [piece[:-2] for piece in pieces if piece.endswith(("'s", "’s"))]
+        ends = [len(encode(piece)) for piece in pieces if piece]
+        span = bytes(encode(max(pieces, key=len)))
         found += [(span, ends)] + ([(span[:1].lower() + span[1:], ends)] if i == 0 and span[:1].isupper() else [])
     return found
 
 
-_WORD = re.compile(rb"[^\s.,;:!?\"'()\[\]](?:\S*[^\s.,;:!?\"')\]])?")
+_WORD = re.compile(r"[^\s.,;:!?\"'“”‘’()\[\]](?:\S*[^\s.,;:!?\"'“”‘’)\]])?")
 
 
 def _repeated(span: str, question: str) -> float:
-    """The share of an answer's words that stand in the question."""
-    asked = set(re.findall(r"\w+", question.lower()))
+    """The share of an answer's words that stand in the question; none where it asks for one thing or the other."""
+    if " or " in question.lower():
+        return 0.0
+    asked = re.findall(r"\w+", question.lower())
     words = re.findall(r"\w+", span.lower())
-    return sum(word in asked for word in words) / len(words) if words else 0.0
+    return sum(any(_akin(word, one) for one in asked) for word in words) / len(words) if words else 0.0
+
+
+def _akin(one: str, other: str) -> bool:
+    """Whether two words are the same but for an ending: contain, contains."""
+    short, long = sorted((one, other), key=len)
+    return long == short or (len(short) >= 4 and long.startswith(short) and len(long) <= len(short) + 3)
 
 
 def _fluency(written: Completion) -> float:
@@ -174,7 +184,9 @@ class Skills:
             for n, (span, ends) in enumerate(spans)
             for end in ends
         ]
-        score, text = max(found, key=lambda one: one[0] - REPEATING * _repeated(one[1], opened.question))
+        score, text = max(
+            found, key=lambda one: one[0] - REPEATING * _repeated(one[1], opened.question) + WORD * one[1].count(" ")
+        )
         return Reply(text, math.exp(score), opened.unknown)
 
     @torch.no_grad()
@@ -199,10 +211,8 @@ class Skills:
         """Put each question in the plain wording of what it asks; it stays as it is where the brain finds none."""
         prompts = [[START, *encode(clip(question)), QUIZ] for question in questions]
         written = complete(self.brain, prompts, 2 * LONGEST_ANSWER, stop=END)
-        return [
-            decode([t for t in one.tokens if t < BYTES]).strip() if one.ended and _fluency(one) >= FLUENT else question
-            for one, question in zip(written, questions, strict=True)
-        ]
+        fluent = (decode(one.tokens).strip() if one.ended and _fluency(one) >= FLUENT else "" for one in written)
+        return [text or question for text, question in zip(fluent, questions, strict=True)]
 
     def quiz(self, notes: Sequence[str], count: int, generator: torch.Generator) -> list[list[tuple[str, str]]]:
         """Find up to `count` + 1 questions in each note, the most fluent first, each with the answer the brain expects."""

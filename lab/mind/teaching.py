@@ -30,6 +30,7 @@ class Teaching:
     def __init__(self, notes: Notes, skills: Skills) -> None:
         self.notes, self.skills = notes, skills
         self._surprises: list[float] = json.loads(notes.store.setting("surprises", "[]") or "[]")
+        self._questions: dict[str, tuple[str, str] | None] = {}  # what the brain found in a note, as long as it is this brain
 
     def teach(self, text: str, question: str | None = None, answer: str | None = None) -> Taught:
         """Store one statement. A repetition strengthens the trace that is there; a contradiction replaces it."""
@@ -70,10 +71,10 @@ class Teaching:
         for old in likely:
             if plain(old.text) == plain(text):
                 return old, []
-        mine = self.skills.question_of(text) if likely else None
+        mine = self._question_of(text) if likely else None
         gone = []
         for old in likely:
-            known = next(iter((*old.asked, *old.cues)), None) or self.skills.question_of(old.text)
+            known = next(iter((*old.asked, *old.cues)), None) or self._question_of(old.text)
             if mine and known and likeness(*self.skills.plainly([mine[0], known[0]])) < ONE_QUESTION:
                 continue
             pairs = [(pair, note) for pair, note in ((known, text), (mine, old.text)) if pair]
@@ -88,6 +89,11 @@ class Teaching:
             if not may_be_many(text):
                 gone.append(old)
         return None, gone
+
+    def _question_of(self, note: str) -> tuple[str, str] | None:
+        if note not in self._questions:
+            self._questions[note] = self.skills.question_of(note)
+        return self._questions[note]
 
     def _read(self, question: str, note: str) -> str | None:
         """What a note surely answers to a question."""

@@ -26,7 +26,7 @@ import numpy as np
 from lab.data.curriculum.facts import MadeFact, Relation, clash, load_relations, make_fact
 from lab.data.curriculum.scenes import make_scene
 from lab.data.curriculum.subjects import Subject
-from lab.data.curriculum.values import FOLDER, Value, first_name, words
+from lab.data.curriculum.values import FOLDER, Value, first_name, made_word, words
 from lab.data.facts import load_facts, load_wordings
 from lab.data.tokenizer import ANSWER, END, QUIZ, SORT, START, UNKNOWN, Tokens, encode, encode_notes
 
@@ -35,6 +35,7 @@ LEVELS = (1, 2, 4, 8)  # most notes in a lesson, as the curriculum grows
 SHARES = {
     "read": 0.31, "scene": 0.07, "quiz": 0.15, "plain": 0.22, "closed": 0.11, "closed_unknown": 0.07, "talk": 0.03, "sort": 0.04,
 }  # fmt: skip
+ODDLY = 0.35  # share of the questions to put plainly that are asked with a word that is odd, or missing
 PLAINLY = 0.4  # share of the quizzes that ask in the plain wording, which is the first
 
 NOT_THERE = 0.35  # share of the questions about notes that no note answers
@@ -340,7 +341,21 @@ def _plain(rng: random.Random, level: int) -> list[int]:
     fact = rng.choice(innate_facts()) if rng.random() < 0.08 else make_fact(rng)
     question = _wordings(fact, rng)[1]
     plainly = fact.ask(plain_wording(fact, question))
-    return [START, *encode(ask(fact, question, rng)), QUIZ, *encode(plainly), END]
+    asked = ask(fact, question, rng)
+    if rng.random() < ODDLY:
+        asked = _oddly(asked, plainly, rng)
+    return [START, *encode(asked), QUIZ, *encode(plainly), END]
+
+
+def _oddly(asked: str, plainly: str, rng: random.Random) -> str:
+    """Ask with a word that nobody knows, or with one word less: what is meant has to be told by the others."""
+    words, kept = asked.split(" "), set(re.findall(r"\w+", plainly.lower()))
+    free = [i for i, word in enumerate(words) if not set(re.findall(r"\w+", word.lower())) & kept]
+    if len(free) < 2:
+        return asked
+    place = rng.choice(free)
+    words[place : place + 1] = [made_word(rng).lower()] if rng.random() < 0.6 else []
+    return " ".join(words)
 
 
 def _closed(rng: random.Random, level: int) -> list[int]:
