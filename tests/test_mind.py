@@ -319,6 +319,21 @@ def test_a_night_can_write_into_a_memory_layer_alone(strategy: str, tmp_path: Pa
         assert moved and not moved & set(first.state_dict())
 
 
+def test_what_two_traces_answer_is_learnt_from_the_later() -> None:
+    """Two answers to one question are never learnt in one night."""
+    from lab.mind.night import _newest
+
+    found = _newest({2: [("where is it?", "there"), ("Who?", "Ida")], 1: [("Where is it?", "here"), ("When?", "now")]})
+    assert found == {2: [("where is it?", "there"), ("Who?", "Ida")], 1: [("When?", "now")]}
+
+
+def test_of_two_notes_as_sure_the_newer_is_read(mind: Mind) -> None:
+    """Where it was not noticed that one replaces the other, the later word counts."""
+    for text in ("The code of my gate is 0375.", "The code of my gate is 1188."):
+        mind.notes.change("teach", add=[replace(_TRACE, text=text)])
+    assert mind.ask("What is the code of my gate?", "notes").text == "1188"
+
+
 def test_an_agenda_survives_the_disk(tmp_path: Path) -> None:
     from lab.mind.night import Due
 

@@ -15,6 +15,7 @@ from lab.mind.replies import Answer, MindError, unknown
 from lab.mind.skills import Reply, Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
+AS_SURE = 0.05  # difference of two beliefs below which the newer note is read first
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
 
@@ -68,12 +69,16 @@ class Asking:
         return next((t for t, _ in found if t.question and plain(t.question) == plain(question)), None)
 
     def _likeliest(self, question: str, vetoed: list[str]) -> tuple[float, Trace, str] | None:
-        """The belief in the note that most likely answers, the note, and what it says; what is vetoed is no answer."""
+        """The belief in the note that most likely answers, the newest of equals, the note, and what it says; what is vetoed is
+        no answer."""
         opened = []
         for trace, likeness in self.notes.find(question, self.notes_open):
             place = self.skills.open(question, [trace.text])
             opened.append((belief(question, trace.text, likeness, place.unknown), trace, place))
-        for sure, trace, place in sorted(opened, key=lambda one: one[0], reverse=True):
+        opened.sort(key=lambda one: one[0], reverse=True)
+        alike = [one for one in opened if one[0] >= opened[0][0] - AS_SURE]
+        newest = sorted(alike, key=lambda one: one[1].id, reverse=True)
+        for sure, trace, place in [*newest, *opened[len(alike) :]]:
             if sure <= 1 - self.skills.unknown_threshold:
                 break
             text = self.skills.read(place).text

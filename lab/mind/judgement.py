@@ -23,7 +23,7 @@ from lab.mind.skills import Skills
 from lab.models.checkpoint import load_brain
 
 EVIDENCE = ("always", "log-odds of knowing", "log-likeness", "another person", "names and numbers lacking")
-WEIGHTS = (3.38, 0.7, 2.72, -1.28, -4.56)
+WEIGHTS = (3.11, 0.782, 2.73, -1.08, -4.46)
 FLOOR = 1e-4  # a probability nearer to 0 or 1 says no more
 LEAST_LIKE = 0.01
 OPENED = 4  # notes that are opened for a question

@@ -98,10 +98,11 @@ def sleep(
     probes, references = _steady(skills, probes)
     anchor = hold(before, dreams)
     yield Phase("NREM", "learning by heart", spent())
-    taught, audits = _divide(lessons, agenda.due)
+    taught, audits = _divide(_newest(lessons), agenda.due)
     trained = [lesson_tokens(q, a) for pairs in taught.values() for q, a in pairs]
     trained += [lesson_tokens(q, None) for q, _ in agenda.unlearn for _ in range(2)]
-    kept = list(agenda.kept)[-OLD_LESSONS:]
+    said = {question.lower() for pairs in taught.values() for question, _ in pairs}
+    kept = [(q, a) for q, a in agenda.kept if q.lower() not in said][-OLD_LESSONS:]
     trained += [lesson_tokens(q, a) for q, a in kept]
     asked = [due for due in agenda.due if due.trace in audits]
     recall_before = _audit(skills, asked, audits)
@@ -192,6 +193,15 @@ def make_lessons(
         if same and reply.unknown <= DOUBT:
             lessons[one.trace].append((question, answer))
     return lessons
+
+
+def _newest(lessons: dict[int, list[tuple[str, str]]]) -> dict[int, list[tuple[str, str]]]:
+    """Where two traces answer one question, leave it to the later one."""
+    latest = {question.lower(): trace for trace in sorted(lessons) for question, _ in lessons[trace]}
+    return {
+        trace: [(question, answer) for question, answer in pairs if latest[question.lower()] == trace]
+        for trace, pairs in lessons.items()
+    }
 
 
 def _divide(

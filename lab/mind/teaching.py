@@ -18,7 +18,6 @@ from lab.mind.skills import Skills
 
 LIKELY = 0.2  # likeness from which an old note is compared with a new one, where no question to it is known
 CERTAIN = 0.05  # probability of not knowing above which two notes are not about one thing
-ONE_QUESTION = 0.6  # likeness of two plain questions from which on they ask for one thing
 COMPARED = 3  # old notes that a new one is compared with
 SURPRISES = 100  # statements whose surprise a new one's is ranked among
 FEW = 20  # fewer than these rank nothing
@@ -30,7 +29,9 @@ class Teaching:
     def __init__(self, notes: Notes, skills: Skills) -> None:
         self.notes, self.skills = notes, skills
         self._surprises: list[float] = json.loads(notes.store.setting("surprises", "[]") or "[]")
-        self._questions: dict[str, tuple[str, str] | None] = {}  # what the brain found in a note, as long as it is this brain
+        self._questions: dict[
+            str, tuple[str, str] | None
+        ] = {}  # what the brain found in a note, as long as it is this brain
 
     def teach(self, text: str, question: str | None = None, answer: str | None = None) -> Taught:
         """Store one statement. A repetition strengthens the trace that is there; a contradiction replaces it."""
@@ -75,7 +76,7 @@ class Teaching:
         gone = []
         for old in likely:
             known = next(iter((*old.asked, *old.cues)), None) or self._question_of(old.text)
-            if mine and known and likeness(*self.skills.plainly([mine[0], known[0]])) < ONE_QUESTION:
+            if mine and known and len({plain(asked) for asked in self.skills.plainly([mine[0], known[0]])}) > 1:
                 continue
             pairs = [(pair, note) for pair, note in ((known, text), (mine, old.text)) if pair]
             shared = whom(old.text, first=True) & whom(text, first=True)

@@ -33,8 +33,9 @@ from lab.data.tokenizer import ANSWER, END, QUIZ, SORT, START, UNKNOWN, Tokens, 
 INNATE = (("capitals", "capital"), ("elements", "symbol"))  # (world, relation) that every starter knows by heart
 LEVELS = (1, 2, 4, 8)  # most notes in a lesson, as the curriculum grows
 SHARES = {
-    "read": 0.31, "scene": 0.07, "quiz": 0.15, "plain": 0.22, "closed": 0.11, "closed_unknown": 0.07, "talk": 0.03, "sort": 0.04,
+    "read": 0.28, "scene": 0.05, "quiz": 0.24, "plain": 0.22, "closed": 0.08, "closed_unknown": 0.06, "talk": 0.03, "sort": 0.04,
 }  # fmt: skip
+TOLD_FIRST = 0.3  # share of the quizzes and plain questions that are about what people tell first
 ODDLY = 0.35  # share of the questions to put plainly that are asked with a word that is odd, or missing
 PLAINLY = 0.4  # share of the quizzes that ask in the plain wording, which is the first
 
@@ -238,11 +239,15 @@ def _neighbour(fact: MadeFact, rng: random.Random) -> MadeFact:
 
 
 def _any_fact(rng: random.Random) -> MadeFact:
-    draw = rng.random()
-    if draw < 0.04:  # notes may say otherwise than the brain knows
+    if rng.random() < 0.04:  # notes may say otherwise than the brain knows
         fact = rng.choice(innate_facts())
         return MadeFact(fact.relation, fact.subject, rng.choice(innate_facts()).value)
-    return make_fact(rng, rng.choice(EVERYDAY)) if draw < 0.16 else make_fact(rng)
+    return _some_fact(rng, 0.12)
+
+
+def _some_fact(rng: random.Random, everyday: float) -> MadeFact:
+    """A made-up fact, with this probability one of those that people tell first."""
+    return make_fact(rng, rng.choice(EVERYDAY)) if rng.random() < everyday else make_fact(rng)
 
 
 def _read(rng: random.Random, level: int) -> list[int]:
@@ -320,7 +325,7 @@ def _quiz(rng: random.Random, level: int) -> list[int]:
         scene = make_scene(rng)
         asked, value = rng.choice(scene.questions)
         return [*encode_notes([scene.statement]), QUIZ, *encode(asked), ANSWER, *encode(value), END]
-    fact = rng.choice(innate_facts()) if rng.random() < 0.05 else make_fact(rng)
+    fact = rng.choice(innate_facts()) if rng.random() < 0.05 else _some_fact(rng, TOLD_FIRST)
     statement, question = _wordings(fact, rng)
     if rng.random() < PLAINLY:
         question = plain_wording(fact, question)
@@ -338,7 +343,7 @@ def _plain(rng: random.Random, level: int) -> list[int]:
     if rng.random() < 0.1:  # what has no other wording is asked again as it was
         asked, _ = rng.choice(make_scene(rng).questions)
         return [START, *encode(roughen(asked, rng)), QUIZ, *encode(asked), END]
-    fact = rng.choice(innate_facts()) if rng.random() < 0.08 else make_fact(rng)
+    fact = rng.choice(innate_facts()) if rng.random() < 0.08 else _some_fact(rng, TOLD_FIRST)
     question = _wordings(fact, rng)[1]
     plainly = fact.ask(plain_wording(fact, question))
     asked = ask(fact, question, rng)
