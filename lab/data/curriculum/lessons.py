@@ -172,7 +172,10 @@ def tell(fact: MadeFact, wording: int, rng: random.Random, *, update: bool = Fal
         text = text.rstrip(".") + rng.choice(TAILS) + "."
     if rng.random() < (0.4 if update else 0.15):
         text = rng.choice(CORRECTIONS if update else OPENINGS) + lower_first(text)
-    return roughen(text, rng)
+    rough = roughen(text, rng)
+    return (
+        rough if as_told(fact.value.text, rough).lower() in rough.lower() else text
+    )  # "is not known" is not "isn't known"
 
 
 def ask(fact: MadeFact, wording: int, rng: random.Random) -> str:
