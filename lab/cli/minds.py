@@ -234,7 +234,16 @@ def _exam(arguments: argparse.Namespace) -> int:
         })  # fmt: skip
         print(f"{measure.brain}: {measure.name} {rows[-1]['value']:.3f}", file=sys.stderr, flush=True)
     result = {"bench": "exam", "seed": arguments.seed, "facts": arguments.facts, "rows": rows}
-    print(json.dumps(result) if arguments.json else bench.render(result))
+    table = {**result, "rows": [_shown(row) for row in rows]}
+    print(json.dumps(result) if arguments.json else bench.render(table))
     if arguments.readme:
-        bench.write_readme(result)
+        bench.write_readme(table)
     return 0
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A measure of the exam as a person reads it."""
+    goal = "" if row["goal"] is None else f"{'≤' if row['at_most'] else '≥'} {row['goal']}"
+    reached = {None: "", True: "yes", False: "no"}[row["reached"]]
+    plain = {name: row[name] for name in ("brain", "measure", "value", "low", "high", "n")}
+    return {**plain, "goal": goal, "reached": reached}
