@@ -7,10 +7,12 @@ import os
 import random
 import re
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -351,6 +353,27 @@ def test_answers_stream_as_they_are_written(mind: Mind) -> None:
     assert isinstance(answer, Answer) and "".join(map(str, pieces)) == answer.text == "Spirited Away"
     *_, taught = mind.say_stream("I live in Oslo.", "teach")
     assert isinstance(taught, Taught)
+
+
+def test_an_answer_may_be_read_by_one_thread_after_another(mind: Mind) -> None:
+    """A server takes each piece with whichever thread is free, or leaves it; others can teach and ask all the while."""
+    mind.teach("My favourite film is Spirited Away.")
+    for question, memory in (("What is my favourite film?", "both"), ("What is the capital of France?", "weights")):
+        left, pieces = mind.ask_stream(question, memory), mind.ask_stream(question, memory)
+        _in_thread(lambda answers=(left, pieces): [next(one) for one in answers])
+        assert _in_thread(lambda told=f"I like {memory}.": mind.teach(told)).traces
+        *_, answer = _in_thread(lambda rest=pieces: list(rest))
+        assert isinstance(answer, Answer) and answer.known
+
+
+def _in_thread(work: Callable[[], Any]) -> Any:
+    """What `work` gives in a thread of its own, within a minute."""
+    done: list[Any] = []
+    thread = threading.Thread(target=lambda: done.append(work()), daemon=True)
+    thread.start()
+    thread.join(60)
+    (result,) = done
+    return result
 
 
 def test_weights_answer_the_same_alone_and_side_by_side(mind: Mind) -> None:

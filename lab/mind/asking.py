@@ -32,23 +32,23 @@ class Asking:
         question = checked(text)
         if memory not in MEMORIES:
             raise MindError(f"memory must be one of {', '.join(MEMORIES)}; got {memory!r}.")
-        with self.notes.lock:
+        with self.notes.lock:  # never while a piece is out: whoever reads the next one may be another thread
             vetoed = self.notes.vetoed(question)
             answer = self._from_notes(question, memory, vetoed) if memory != "weights" else None
-            if answer:
-                yield answer.text
-            doubt = 1.0
-            if answer is None and memory != "notes":
-                reply = yield from self._from_weights(question, vetoed)
-                if reply.text is None and self._plainly(question) != question:
-                    reply = yield from self._from_weights(self._plainly(question), vetoed)
-                doubt = reply.unknown
-                if reply.text is not None:
-                    answer = Answer(reply.text, FROM_WEIGHTS, reply.probability, (), question, memory)
-            if answer is None:
-                answer = unknown(question, memory, doubt)
-                yield answer.text
-            yield answer
+        if answer:
+            yield answer.text
+        doubt = 1.0
+        if answer is None and memory != "notes":
+            reply = yield from self._from_weights(question, vetoed)
+            if reply.text is None and self._plainly(question) != question:
+                reply = yield from self._from_weights(self._plainly(question), vetoed)
+            doubt = reply.unknown
+            if reply.text is not None:
+                answer = Answer(reply.text, FROM_WEIGHTS, reply.probability, (), question, memory)
+        if answer is None:
+            answer = unknown(question, memory, doubt)
+            yield answer.text
+        yield answer
 
     def _from_notes(self, question: str, memory: str, vetoed: list[str]) -> Answer | None:
         """The answer of the note that most likely has it, in words of that note; None where none is likely to.
@@ -88,9 +88,10 @@ class Asking:
 
     def _plainly(self, question: str) -> str:
         """The question in its plain wording, or as it is."""
-        if self._last[0] != question:
-            self._last = question, self.skills.plainly([question])[0]
-        return self._last[1]
+        last = self._last
+        if last[0] != question:
+            last = self._last = question, self.skills.plainly([question])[0]
+        return last[1]
 
     def _from_weights(self, question: str, vetoed: list[str]) -> Generator[str, None, Reply]:
         """Stream the weights' answer; where an answer to such a question was called wrong, wait for the whole first."""
