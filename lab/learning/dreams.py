@@ -7,21 +7,39 @@ Letters: N dreams, T tokens, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lab.data.tokenizer import END, NOTE, SORT, START
+from lab.data.tokenizer import ANSWER, END, NOTE, QUIZ, SORT, START, UNKNOWN
 from lab.models import Brain
 from lab.models.sampling import complete
 
 ROWS = 128  # dreams decoded side by side
+SPACE = ord(" ")
 RARE = 0.25  # when fewer than this share of new samples is new, there is little left to dream
-OPENINGS = ((START, 0.68, 96), (NOTE, 0.28, 160), (SORT, 0.04, 64))  # first token, share of all dreams, most tokens
+
+
+class Opening(NamedTuple):
+    """How some dreams begin."""
+
+    mark: int  # their first token
+    share: float = 1.0  # of all dreams
+    longest: int = 96  # tokens
+    never: tuple[int, ...] = ()  # tokens that do not come in them
+
+
+OPENINGS = (  # the rest begins as what had an answer: what is known by heart can be harmed
+    Opening(START, 0.29, never=(QUIZ,)),
+    Opening(START, 0.14, never=(ANSWER,)),
+    Opening(NOTE, 0.25, 160),
+    Opening(SORT, 0.04, 64),
+)
 
 
 @dataclass(frozen=True)
@@ -37,36 +55,50 @@ def dream(
     generator: torch.Generator,
     *,
     cues: Sequence[Sequence[int]] = (),
-    openings: Sequence[tuple[int, float, int]] = OPENINGS,
+    openings: Sequence[Opening] = OPENINGS,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[Dream]]:
     """Yield new dreams, a batch at a time, about `count` in all; no dream comes twice.
 
-    `openings` are first tokens, the share of all dreams that begin so, and their most tokens; `cues` are beginnings to
-    dream on from beside them. It ends early where new samples become rare.
+    `openings` say how they begin, and where they leave a rest, it begins as a dream did that had an answer; `cues` are
+    beginnings to dream on from beside them. It ends early where new samples become rare.
     """
     seen: set[tuple[int, ...]] = set()
-    for mark, share, length in openings:
+    for mark, share, longest, never in openings:
         wanted, got = round(count * share), 0
         while got < wanted and not stop():
             prompts: list[Sequence[int]] = [[mark]] * min(ROWS, wanted - got + 16)
-            fresh = _sample(brain, prompts, length, generator, seen)
+            fresh = _sample(brain, prompts, longest, generator, seen, never)
             got += len(fresh)
             yield fresh
             if len(fresh) < RARE * len(prompts):
                 break
-    for begin in range(0, len(cues), ROWS):
-        if not stop():
-            yield _sample(brain, cues[begin : begin + ROWS], 96, generator, seen)
+    rest = count - round(count * sum(opening.share for opening in openings))
+    for begins in (_begin_again(seen, rest, generator), cues):
+        for place in range(0, len(begins), ROWS):
+            if not stop():
+                yield _sample(brain, begins[place : place + ROWS], 96, generator, seen)
+
+
+def _begin_again(dreams: Collection[tuple[int, ...]], count: int, generator: torch.Generator) -> list[list[int]]:
+    """Beginnings of questions that had an answer, cut after a word."""
+    known = sorted(one for one in dreams if one[0] == START and ANSWER in one and UNKNOWN not in one)
+    begins = []
+    for pick in torch.randint(0, len(known), (count if known else 0,), generator=generator).tolist():
+        asked = known[pick][: known[pick].index(ANSWER)]
+        words = [i + 1 for i, token in enumerate(asked) if token == SPACE] or [1]
+        begins.append(list(asked[: words[int(torch.randint(0, len(words), (1,), generator=generator))]]))
+    return begins
 
 
 def _sample(
-    brain: Brain, prompts: Sequence[Sequence[int]], length: int, generator: torch.Generator, seen: set[tuple[int, ...]]
-) -> list[Dream]:
+    brain: Brain, prompts: Sequence[Sequence[int]], length: int, generator: torch.Generator, seen: set[tuple[int, ...]],
+    never: Sequence[int] = (),
+) -> list[Dream]:  # fmt: skip
     fresh = []
     for prompt, found in zip(
         prompts,
-        complete(brain, prompts, length, stop=END, temperature=1.0, generator=generator, rows=ROWS),
+        complete(brain, prompts, length, stop=END, temperature=1.0, generator=generator, rows=ROWS, never=never),
         strict=True,
     ):
         tokens = (*prompt, *found.tokens, END)

@@ -251,7 +251,7 @@ def _split(dreams: list[Dream]) -> tuple[list[str], list[Dream]]:
     for i, one in enumerate(dreams):
         tokens = list(one.tokens)
         closed = tokens[0] == START and ANSWER in tokens and UNKNOWN not in tokens
-        if closed and i % 4 == 0 and len(probes) < PROBES:
+        if closed and i % 3 == 0 and len(probes) < PROBES:
             probes.append(decode(tokens[1 : tokens.index(ANSWER)]))
         else:
             rest.append(one)

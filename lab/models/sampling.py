@@ -112,12 +112,13 @@ def complete(
     spread: int = 6,
     guides: Sequence[Guide | None] | None = None,
     gate: tuple[int, float] | None = None,
+    never: Sequence[int] = (),
 ) -> list[Completion]:
     """Write up to `length` tokens after every prompt, many side by side; results come in the order of the prompts.
 
     Prompts of nearly equal length (`spread`) are taken together, since shorter ones are read one token at a time. Where a
     prompt has a guide, that one says which tokens may come. `gate`, a token and a probability: the token comes first
-    where it is at least so likely, and else not at all.
+    where it is at least so likely, and else not at all. `never` are tokens that nothing is written with.
     """
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     found: dict[int, Completion] = {}
@@ -126,14 +127,14 @@ def complete(
         chosen = [i for i in order[:rows] if len(prompts[i]) <= limit]
         order = order[len(chosen) :]
         leads = [guides[i] if guides else None for i in chosen]
-        done = _complete([prompts[i] for i in chosen], leads, brain, length, stop, temperature, generator, gate)
+        done = _complete([prompts[i] for i in chosen], leads, brain, length, stop, temperature, generator, gate, never)
         found.update(zip(chosen, done, strict=True))
     return [found[i] for i in range(len(prompts))]
 
 
 def _complete(
     prompts: list[Sequence[int]], guides: list[Guide | None], brain: Brain, length: int, stop: int, temperature: float,
-    generator: torch.Generator | None, gate: tuple[int, float] | None,
+    generator: torch.Generator | None, gate: tuple[int, float] | None, never: Sequence[int],
 ) -> list[Completion]:  # fmt: skip
     device = next(brain.parameters()).device
     written: list[list[int]] = [[] for _ in prompts]
@@ -143,6 +144,7 @@ def _complete(
     while not all(done or len(text) >= length for done, text in zip(ended, written, strict=True)):
         logits, state = brain(torch.tensor(fed, device=device), state)
         last = logits[:, -1].float()
+        last[:, list(never)] = -math.inf
         tokens = draw(last, temperature, 40, generator).tolist()
         sure = last.log_softmax(-1).cpu()
         for i, prompt in enumerate(prompts):

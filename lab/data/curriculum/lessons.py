@@ -33,10 +33,11 @@ from lab.data.tokenizer import ANSWER, END, QUIZ, SORT, START, UNKNOWN, Tokens, 
 INNATE = (("capitals", "capital"), ("elements", "symbol"))  # (world, relation) that every starter knows by heart
 LEVELS = (1, 2, 4, 8)  # most notes in a lesson, as the curriculum grows
 SHARES = {
-    "read": 0.28, "scene": 0.05, "quiz": 0.24, "plain": 0.22, "closed": 0.08, "closed_unknown": 0.06, "talk": 0.03, "sort": 0.04,
+    "read": 0.25, "scene": 0.04, "quiz": 0.22, "plain": 0.24, "closed": 0.12, "closed_unknown": 0.06, "talk": 0.03, "sort": 0.04,
 }  # fmt: skip
 TOLD_FIRST = 0.3  # share of the quizzes and plain questions that are about what people tell first
 ODDLY = 0.35  # share of the questions to put plainly that are asked with a word that is odd, or missing
+FIRST = 0.1  # share of what is said and asked that is in the first wording for sure
 PLAINLY = 0.4  # share of the quizzes that ask in the plain wording, which is the first
 
 NOT_THERE = 0.35  # share of the questions about notes that no note answers
@@ -188,8 +189,11 @@ def ask(fact: MadeFact, wording: int, rng: random.Random) -> str:
 
 def _wordings(fact: MadeFact, rng: random.Random) -> tuple[int, int]:
     """A statement and a question of the trained wordings that fit each other."""
-    statement = rng.randrange(len(fact.relation.say) - 1)
-    return statement, statement if fact.relation.paired else rng.randrange(len(fact.relation.ask) - 1)
+    statement, question = (
+        0 if rng.random() < FIRST else rng.randrange(len(wordings) - 1)
+        for wordings in (fact.relation.say, fact.relation.ask)
+    )
+    return statement, statement if fact.relation.paired else question
 
 
 def introduce(fact: MadeFact, rng: random.Random) -> tuple[MadeFact, MadeFact]:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from lab.config import ConfigError
 from lab.data.tokenizer import START
-from lab.learning.dreams import Anchor, dream
+from lab.learning.dreams import Anchor, Opening, dream
 from lab.learning.machine import Machine
 from lab.learning.practice import copy_brain, practise
 from lab.learning.strategies.contract import Lesson, Strategy, hash_seed, open_only
@@ -86,7 +86,7 @@ class Bands(Strategy):
     def _sleep(self) -> None:
         teacher = copy_brain(self._brain).eval()
         wanted = self.count * (self.tasks + 1)
-        batches = dream(teacher, wanted, self.draws("dreams"), openings=((START, 1.0, 96),), stop=self.stop)
+        batches = dream(teacher, wanted, self.draws("dreams"), openings=(Opening(START),), stop=self.stop)
         dreamt = [one for batch in batches for one in batch]
         if not dreamt:  # nothing to move the task by: the fast weights keep it
             return

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lab.data.tokenizer import START
 from lab.learning.contradictions import Contradictions
-from lab.learning.dreams import Anchor, Dream, dream, pad_dreams
+from lab.learning.dreams import Anchor, Dream, Opening, dream, pad_dreams
 from lab.learning.machine import Machine
 from lab.learning.practice import copy_brain
 from lab.learning.strategies.contract import Lesson, Strategy
@@ -65,7 +65,7 @@ class Dreams(Held):
         if self.tasks:
             before = copy_brain(brain).eval()
             count = round(self.ratio * int(self.held["lessons"]))
-            batches = dream(before, count, self.draws("dreams"), openings=((START, 1.0, 96),), stop=self.stop)
+            batches = dream(before, count, self.draws("dreams"), openings=(Opening(START),), stop=self.stop)
             self.dreamt = [one for batch in batches for one in batch]
             held = [one for one in self.dreamt if not self._new.against(one.tokens)]
             self.anchor = Anchor(before, held, self.machine.autocast) if held else None
