@@ -27,7 +27,7 @@ class MindConfig:
     archive_after_days: float = option(
         30.0, "Days without use after which LTM hands a trace to the archive.", minimum=0.0
     )
-    notes_open: int = option(4, "Most notes that are opened for one answer, each by itself.", minimum=1, maximum=8)
+    notes_open: int = option(8, "Most notes that are opened for one answer, each by itself.", minimum=1, maximum=16)
     unknown_threshold: float = option(
         0.5, "Probability of not knowing from which on the mind says so.", minimum=0.01, maximum=1.0
     )

@@ -55,33 +55,36 @@ class Asking:
 
         A question that no note seems to answer is put plainly, and asked again.
         """
-        taught = self._taught(question)
+        found = self.notes.find(question, self.notes_open)
+        taught = next((t for t, _ in found if t.answer and plain(t.question or "") == plain(question)), None)
         if taught and taught.answer:
             return self._used(Answer(taught.answer, taught.tier, taught.confidence, (taught,), question, memory))
-        found = self._likeliest(question, vetoed) or self._likeliest(self._plainly(question), vetoed)
-        if found is None:
+        likeliest = self._likeliest(question, found, vetoed)
+        if likeliest is None:
+            plainly = self._plainly(question)
+            likeliest = self._likeliest(plainly, self.notes.find(plainly, self.notes_open), vetoed)
+        if likeliest is None:
             return None
-        sure, trace, text = found
+        sure, trace, text = likeliest
         return self._used(Answer(text, trace.tier, sure * trace.confidence, (trace,), question, memory))
 
-    def _taught(self, question: str) -> Trace | None:
-        found = self.notes.find(question, self.notes_open)
-        return next((t for t, _ in found if t.question and plain(t.question) == plain(question)), None)
-
-    def _likeliest(self, question: str, vetoed: list[str]) -> tuple[float, Trace, str] | None:
-        """The belief in the note that most likely answers, the newest of equals, the note, and what it says; what is vetoed is
-        no answer."""
-        opened = []
-        for trace, likeness in self.notes.find(question, self.notes_open):
-            place = self.skills.open(question, [trace.text])
-            opened.append((belief(question, trace.text, likeness, place.unknown), trace, place))
-        opened.sort(key=lambda one: one[0], reverse=True)
-        alike = [one for one in opened if one[0] >= opened[0][0] - AS_SURE]
+    def _likeliest(
+        self, question: str, found: list[tuple[Trace, float]], vetoed: list[str]
+    ) -> tuple[float, Trace, str] | None:
+        """Of the notes found: the belief in the one that most likely answers, the newest of equals, the note, and what it
+        says; what is vetoed is no answer."""
+        doubts = self.skills.doubts(question, [trace.text for trace, _ in found])
+        believed = [
+            (belief(question, trace.text, likeness, doubt), trace)
+            for (trace, likeness), doubt in zip(found, doubts, strict=True)
+        ]
+        believed.sort(key=lambda one: one[0], reverse=True)
+        alike = [one for one in believed if one[0] >= believed[0][0] - AS_SURE]
         newest = sorted(alike, key=lambda one: one[1].id, reverse=True)
-        for sure, trace, place in [*newest, *opened[len(alike) :]]:
+        for sure, trace in [*newest, *believed[len(alike) :]]:
             if sure <= 1 - self.skills.unknown_threshold:
                 break
-            text = self.skills.read(place).text
+            text = self.skills.read(self.skills.open(question, [trace.text])).text
             if text is not None and text.lower() not in vetoed:
                 return sure, trace, text
         return None

@@ -16,18 +16,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.config import MindConfig
 from lab.data.curriculum.facts import MadeFact, clash, make_fact
 from lab.memory import RecallIndex
-from lab.mind.messages import whom
+from lab.mind.messages import PERSONS, whom
 from lab.mind.skills import Skills
 from lab.models.checkpoint import load_brain
 
-EVIDENCE = ("always", "log-odds of knowing", "log-likeness", "another person", "names and numbers lacking")
-WEIGHTS = (3.11, 0.782, 2.73, -1.08, -4.46)
+EVIDENCE = (
+    "always", "log-odds of knowing", "log-likeness", "the person lacking", "another person", "names and numbers lacking",
+)  # fmt: skip
+WEIGHTS = (4.01, 0.49, 2.57, -1.75, -0.88, -4.69)
 FLOOR = 1e-4  # a probability nearer to 0 or 1 says no more
 LEAST_LIKE = 0.01
-OPENED = 4  # notes that are opened for a question
-PERSONS = frozenset({"i", "you"})
 
 
 def evidence(question: str, note: str, likeness: float, unknown: float) -> tuple[float, ...]:
@@ -41,7 +42,8 @@ def evidence(question: str, note: str, likeness: float, unknown: float) -> tuple
         1.0,
         math.log((1 - doubt) / doubt),
         math.log(max(likeness, LEAST_LIKE)),
-        float(bool(asked & PERSONS and told) and not asked & told),  # my PIN is not yours
+        float(bool(asked & PERSONS) and not asked & told),  # my PIN is not hers
+        float(bool(told) and not asked & told),  # nor yours
         float(sum(re.search(rf"\b{re.escape(thing)}", text) is None for thing in things)),
     )
 
@@ -61,7 +63,7 @@ class Pair:
 
 
 def gather(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
-    """Tell `count` facts, ask for them and for as many others, in all wordings, the held-out ones as well."""
+    """Tell `count` facts, ask for them and for as many others, a third plainly and a third in wordings held out."""
     rng = random.Random(f"judgement {seed}")
     facts: list[MadeFact] = []
     while len(facts) < 2 * count:
@@ -74,10 +76,12 @@ def gather(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         index.add(len(told), [fact.say(wording)])
         told.append(fact.say(wording))
     for number, (fact, wording) in enumerate(zip(facts, wordings, strict=True)):
-        question = fact.ask(wording if fact.relation.paired else rng.randrange(len(fact.relation.ask)))
-        for place, likeness in index.search(question, OPENED):
-            found = evidence(question, told[place], likeness, skills.open(question, [told[place]]).unknown)
-            yield Pair(found, place == number)
+        wordings_asked = (0, -1, rng.randrange(len(fact.relation.ask)))
+        question = fact.ask(wording if fact.relation.paired else rng.choice(wordings_asked))
+        found = index.search(question, MindConfig().notes_open)
+        doubts = skills.doubts(question, [told[place] for place, _ in found])
+        for (place, likeness), doubt in zip(found, doubts, strict=True):
+            yield Pair(evidence(question, told[place], likeness, doubt), place == number)
 
 
 def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:

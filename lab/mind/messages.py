@@ -53,6 +53,9 @@ def may_be_many(text: str) -> bool:
     return MANY.search(text) is not None
 
 
+PERSONS = frozenset({"i", "you"})
+
+
 def whom(text: str, *, first: bool = False) -> set[str]:
     """The people that a text is about: I, you, and names; a name as the first word counts only with `first`."""
     words = re.findall(r"[^\W_]+", text.replace("'s", "").replace("’s", ""))

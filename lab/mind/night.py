@@ -34,7 +34,7 @@ REM_RATE = 0.3  # of the night's rate
 DOUBT = 0.3  # probability of not knowing above which a question and its note do not fit
 STEADY = 0.9  # probability of an answer from which on it counts as known; what it guesses of things that are not comes and goes
 SAME_QUESTION = 0.8  # likeness from which on two questions are taken for one
-SIBLINGS = 8  # dreams for each trace that begin as its questions do
+SIBLINGS = 160  # dreams of a night that begin as its questions do, and at least 8 for each trace
 OLD_LESSONS = 400  # lessons of earlier nights that are rehearsed
 
 
@@ -222,7 +222,7 @@ def _cues(lessons: dict[int, list[tuple[str, str]]], draws: torch.Generator) -> 
     """Beginnings of the questions that will be learnt: what else begins so must stay as it is, mostly unknown."""
     cues = []
     for pairs in lessons.values():
-        for i in range(SIBLINGS if pairs else 0):
+        for i in range(max(8, SIBLINGS // len(lessons)) if pairs else 0):
             words = pairs[i % len(pairs)][0].split(" ")
             cut = int(torch.randint(1, max(2, len(words)), (1,), generator=draws))
             cues.append([START, *encode(clip(" ".join(words[:cut])))])

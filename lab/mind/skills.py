@@ -165,6 +165,16 @@ class Skills:
         return Opened(question, tuple(notes), logits[0, -1].float().log_softmax(-1), state)
 
     @torch.no_grad()
+    def doubts(self, question: str, notes: Sequence[str]) -> list[float]:
+        """The probability of not knowing `question`, with each of the notes open by itself."""
+        prompts = [question_tokens(question, [note]) for note in notes]
+        if not prompts:
+            return []
+        logits, _ = self.brain(pad(prompts))
+        last = logits[range(len(prompts)), [len(prompt) - 1 for prompt in prompts]]
+        return [float(one) for one in last.float().softmax(-1)[:, UNKNOWN]]
+
+    @torch.no_grad()
     def read(self, opened: Opened) -> Reply:
         """Give the words of the notes that most likely answer, whether or not they do (`unknown`).
 

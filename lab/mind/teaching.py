@@ -11,7 +11,7 @@ from lab.memory import Trace, Veto
 from lab.memory.index import likeness
 from lab.memory.tiers import confidence_of, importance_of
 from lab.memory.traces import LTM
-from lab.mind.messages import checked, may_be_many, plain, whom
+from lab.mind.messages import PERSONS, checked, may_be_many, plain, whom
 from lab.mind.notes import Notes
 from lab.mind.replies import RELEVANT, Answer, MindError, Taught
 from lab.mind.skills import Skills
@@ -29,9 +29,7 @@ class Teaching:
     def __init__(self, notes: Notes, skills: Skills) -> None:
         self.notes, self.skills = notes, skills
         self._surprises: list[float] = json.loads(notes.store.setting("surprises", "[]") or "[]")
-        self._questions: dict[
-            str, tuple[str, str] | None
-        ] = {}  # what the brain found in a note, as long as it is this brain
+        self._questions: dict[str, tuple[str, str] | None] = {}  # what this brain found in a note
 
     def teach(self, text: str, question: str | None = None, answer: str | None = None) -> Taught:
         """Store one statement. A repetition strengthens the trace that is there; a contradiction replaces it."""
@@ -68,38 +66,42 @@ class Teaching:
         does. Things that can be many (tastes, pets, languages) contradict nothing.
         """
         near = [old for old, score in self.notes.find(text, COMPARED) if score >= RELEVANT]
-        likely = [old for old in near if old.asked or old.cues or likeness(old.text, text) >= LIKELY]
-        for old in likely:
+        for old in near:
             if plain(old.text) == plain(text):
                 return old, []
-        mine = self._question_of(text) if likely else None
         gone = []
-        for old in likely:
-            known = next(iter((*old.asked, *old.cues)), None) or self._question_of(old.text)
-            if mine and known and len({plain(asked) for asked in self.skills.plainly([mine[0], known[0]])}) > 1:
+        for old in near:
+            known = (*old.asked, *old.cues)
+            if not (known or likeness(old.text, text) >= LIKELY) or _strangers(old.text, text):
                 continue
-            pairs = [(pair, note) for pair, note in ((known, text), (mine, old.text)) if pair]
-            shared = whom(old.text, first=True) & whom(text, first=True)
-            said = [
-                (answer, self._read(question, note)) for (question, answer), note in pairs if whom(question) <= shared
-            ]
-            if len(said) < len(pairs) or not said or any(reply is None for _, reply in said):
+            theirs = known[0] if known else self._question_of(old.text)
+            agreed = self._agrees(theirs, text, old.text) if theirs else None
+            if theirs and agreed is None:  # most notes that look alike: nothing more need be asked
                 continue
-            if all(plain(answer) == plain(reply or "") for answer, reply in said):
+            mine = self._question_of(text)
+            agrees = self._agrees(mine, old.text, text) if mine else None
+            if not (theirs or mine) or (mine and agrees is None):
+                continue
+            if mine and theirs and len({plain(asked) for asked in self.skills.plainly([mine[0], theirs[0]])}) > 1:
+                continue
+            if agreed is not False and agrees is not False:
                 return old, []
             if not may_be_many(text):
                 gone.append(old)
         return None, gone
 
+    def _agrees(self, pair: tuple[str, str], note: str, source: str) -> bool | None:
+        """Whether `note` gives the answer that `source` gives to its question; None where it is not surely about that."""
+        question, answer = pair
+        if not whom(question) <= whom(note, first=True) & whom(source, first=True):
+            return None
+        reply = self.skills.answer([question], [[note]])[0]
+        return None if reply.unknown > CERTAIN or reply.text is None else plain(answer) == plain(reply.text)
+
     def _question_of(self, note: str) -> tuple[str, str] | None:
         if note not in self._questions:
             self._questions[note] = self.skills.question_of(note)
         return self._questions[note]
-
-    def _read(self, question: str, note: str) -> str | None:
-        """What a note surely answers to a question."""
-        reply = self.skills.answer([question], [[note]])[0]
-        return None if reply.unknown > CERTAIN else reply.text
 
     def _surprise(self, text: str) -> float:
         """The quantile of this text's surprise among the last ones told."""
@@ -140,3 +142,9 @@ class Teaching:
             return Taught(
                 tuple(self.notes.change("correct", add=[new], update=gone, veto=veto)), replaced=tuple(traces)
             )
+
+
+def _strangers(one: str, other: str) -> bool:
+    """Whether one of two notes is about me or you, and the other is not about the same of us."""
+    told, also = whom(one, first=True) & PERSONS, whom(other, first=True) & PERSONS
+    return bool(told or also) and not told & also
