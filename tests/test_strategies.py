@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from lab.config import BRAINS, ConfigError
-from lab.data.tokenizer import encode_answer
+from lab.data.tokenizer import ANSWER, END, START, UNKNOWN, encode, encode_answer
 from lab.learning import Machine, load_newest, practise, save_checkpoint
+from lab.learning.dreams import Opening, _begin_again, dream
 from lab.learning.practice import copy_brain
 from lab.learning.strategies import STRATEGIES, Dreams, Strategy
 from lab.learning.strategies.bands import Bands, split_speeds
@@ -191,3 +192,16 @@ def test_a_strategy_leaves_a_plain_brain_that_can_be_made_again(name: str, strat
 
     left, right = made(), made()
     assert all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_a_brain_dreams_again_of_what_had_an_answer() -> None:
+    """Openings are kept, with what never comes in them; the rest begins as questions did that were answered, cut at a word."""
+    draws, brain = torch.Generator().manual_seed(3), small("baseline")
+    learn(brain, FIRST, Strategy(CPU, 5), steps=40)
+    openings = (Opening(START, 0.5, 40, never=tuple(encode("o"))),)
+    found = [one.tokens for batch in dream(brain, 60, draws, openings=openings) for one in batch]
+    assert len(found) == len(set(found)) and len(found) > 20 and not any(ord("o") in one for one in found[:20])
+    asked = [(START, *encode("what is"), ANSWER, *encode("it"), END), (START, *encode("who are"), ANSWER, UNKNOWN, END)]
+    begins = _begin_again(asked, 20, draws)
+    assert len(begins) == 20 and all(begin == [START, *encode("what ")] for begin in begins)
+    assert _begin_again(asked[1:], 20, draws) == []

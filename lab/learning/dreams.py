@@ -84,7 +84,7 @@ def _begin_again(dreams: Collection[tuple[int, ...]], count: int, generator: tor
     """Beginnings of questions that had an answer, cut after a word."""
     known = sorted(one for one in dreams if one[0] == START and ANSWER in one and UNKNOWN not in one)
     begins = []
-    for pick in torch.randint(0, len(known), (count if known else 0,), generator=generator).tolist():
+    for pick in torch.randint(0, max(1, len(known)), (count if known else 0,), generator=generator).tolist():
         asked = known[pick][: known[pick].index(ANSWER)]
         words = [i + 1 for i, token in enumerate(asked) if token == SPACE] or [1]
         begins.append(list(asked[: words[int(torch.randint(0, len(words), (1,), generator=generator))]]))
