@@ -243,8 +243,10 @@ def test_tuning_keeps_what_won_and_every_comment(tmp_path: Path, monkeypatch: py
     best = max(trials, key=lambda trial: trial.mean).values["weight"]
     assert kept.read_text() == before.replace("weight = 7.0", f"weight = {best}")
     kept.write_text(before.replace("weight = 7.0", "weight = 1.0"))
-    assert len(list(tuning.tune(tiny(), ["replay"], lambda *cells: [0.5] * len(cells[1])))) == 3
-    assert kept.read_text() == before.replace("weight = 7.0", "weight = 1.0"), "no better one, so none is changed"
+    for gain, weight in ((0.0, "1.0"), (0.02, "1.0"), (0.04, "2.0")):
+        accuracy = [0.5, 0.5, 0.5, 0.5, 0.5 + gain, 0.5 + gain]
+        assert len(list(tuning.tune(tiny(seeds=2), ["replay"], lambda *_, found=accuracy: found))) == 3
+        assert kept.read_text() == before.replace("weight = 7.0", f"weight = {weight}"), "only for a better one"
     with pytest.raises(ConfigError, match="tune must be given rates-baseline"):
         next(tuning.tune(tiny(), ["magic"]))
 
