@@ -26,7 +26,7 @@ from lab.models.checkpoint import load_brain
 EVIDENCE = (
     "always", "log-odds of knowing", "log-likeness", "the person lacking", "another person", "names and numbers lacking",
 )  # fmt: skip
-WEIGHTS = (4.01, 0.49, 2.57, -1.75, -0.88, -4.69)
+WEIGHTS = (3.94, 0.98, 3.23, -1.86, -0.80, -4.77)
 FLOOR = 1e-4  # a probability nearer to 0 or 1 says no more
 LEAST_LIKE = 0.01
 
