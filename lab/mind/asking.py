@@ -16,6 +16,7 @@ from lab.mind.skills import Reply, Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
 AS_SURE = 0.05  # difference of two beliefs below which the newer note is read first
+GUESS = 0.03  # likelihood from which on an answer is given that the weights do not surely know
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
 
@@ -40,8 +41,9 @@ class Asking:
         doubt = 1.0
         if answer is None and memory != "notes":
             reply = yield from self._from_weights(question, vetoed)
-            if reply.text is None and self._plainly(question) != question:
-                reply = yield from self._from_weights(self._plainly(question), vetoed)
+            if reply.text is None:
+                reply = self._guess(question, vetoed) or reply
+                yield from [reply.text] if reply.text is not None else []
             doubt = reply.unknown
             if reply.text is not None:
                 answer = Answer(reply.text, FROM_WEIGHTS, reply.probability, (), question, memory)
@@ -111,6 +113,12 @@ class Asking:
             yield reply.text
         return reply
 
+    def _guess(self, question: str, vetoed: list[str]) -> Reply | None:
+        """The likelier answer of the weights to the question as it is and put plainly, where it is likely enough."""
+        replies = self.skills.guess(list(dict.fromkeys((question, self._plainly(question)))))
+        likely = [one for one in replies if one.text and one.text.lower() not in vetoed and _likelihood(one) >= GUESS]
+        return max(likely, key=_likelihood, default=None)
+
     def _used(self, answer: Answer) -> Answer:
         """Note that a trace answered; it may earn its promotion."""
         (trace,) = answer.traces
@@ -121,3 +129,8 @@ class Asking:
             heard = (*heard, (answer.question, answer.text))[-HEARD:]
         self.notes.change("", update=[replace(trace, uses=trace.uses + 1, used_at=time.time(), heard=heard)])
         return replace(answer, traces=(self.notes.store.get(trace.id),))
+
+
+def _likelihood(reply: Reply) -> float:
+    """How likely an answer is, doubt counted twice: words alone may be likely and the knowledge not be there."""
+    return reply.probability * (1 - reply.unknown)

@@ -27,6 +27,7 @@ LONGEST_ANSWER = 96  # bytes
 WORD = 0.6  # nats by which an answer of one more word is likelier than it seems: a brain stops too early
 MOST_WORDS = 8  # of an answer that is found in a note
 REPEATING = 12.0  # nats by which an answer made of the question's words alone is less likely
+NEVER = 2.0  # no probability is so high
 FLUENT = -0.12  # nats per byte below which a question that the brain asks itself is babble
 
 
@@ -128,6 +129,17 @@ class Skills:
         prompts = [question_tokens(q, n) for q, n in zip(questions, notes or [()] * len(questions), strict=True)]
         written = complete(self.brain, prompts, LONGEST_ANSWER, stop=END, gate=(UNKNOWN, self.unknown_threshold))
         return [self._reply(one.tokens, one.log_probability, float(one.first[UNKNOWN])) for one in written]
+
+    def guess(self, questions: Sequence[str]) -> list[Reply]:
+        """What the weights would answer to each question, however much the brain doubts that it knows."""
+        prompts = [question_tokens(question) for question in questions]
+        written = complete(self.brain, prompts, LONGEST_ANSWER, stop=END, gate=(UNKNOWN, NEVER))
+        return [
+            Reply(
+                decode([t for t in one.tokens if t < BYTES]), math.exp(one.log_probability), float(one.first[UNKNOWN])
+            )
+            for one in written
+        ]
 
     def _reply(self, tokens: list[int], log_probability: float, unknown: float) -> Reply:
         if unknown >= self.unknown_threshold or not tokens:
