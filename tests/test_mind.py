@@ -22,7 +22,7 @@ from lab.events import Dreamt, NightEnded, NightStep, Quizzed, to_record
 from lab.mind import Answer, Mind, MindError, Minds, Taught, brains
 from lab.mind.messages import checked, sentences
 from lab.mind.night import Agenda, night_events
-from lab.mind.skills import question_tokens
+from lab.mind.skills import Reply, question_tokens
 from lab.models import add_memory
 from lab.models.checkpoint import load_brain
 
@@ -374,6 +374,22 @@ def _in_thread(work: Callable[[], Any]) -> Any:
     thread.join(60)
     (result,) = done
     return result
+
+
+def test_the_weights_guess_only_what_is_likely(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that they do not surely know is given where it is likely enough, as unsure as it is, but not one called wrong."""
+    for reply, said in ((Reply("Zed", 0.2, 0.7), True), (Reply("Zed", 0.05, 0.7), False), (Reply("", 0.9, 0.1), False)):
+        monkeypatch.setattr(mind.skills, "guess", lambda questions, found=reply: [found for _ in questions])
+        *pieces, answer = mind.ask_stream("What is my name?", "weights")
+        assert isinstance(answer, Answer) and "".join(map(str, pieces)) == answer.text
+        assert (answer.known, answer.text == "Zed", answer.source) == (said, said, "weights" if said else "unknown")
+        assert not said or answer.confidence == 0.2
+    monkeypatch.setattr(mind.skills, "guess", lambda questions: [Reply("Zed", 0.9, 0.1) for _ in questions])
+    mind.feedback(mind.ask("What is my name?", "weights"), "wrong")
+    assert not mind.ask("What is my name?", "weights").known
+    monkeypatch.undo()
+    (blind,) = mind.skills.guess(["What is my name?"])
+    assert blind.text and blind.unknown > 0.5, "it says what it would say, and that it does not know"
 
 
 def test_weights_answer_the_same_alone_and_side_by_side(mind: Mind) -> None:
