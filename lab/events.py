@@ -115,6 +115,14 @@ class Dreamt:
 
 
 @dataclass(frozen=True)
+class ByHeart:
+    """What the brain knows by heart without having been taught it, and how much of what it once knew has slipped."""
+
+    pairs: list[list[str]]
+    slipped: int
+
+
+@dataclass(frozen=True)
 class NightStep:
     """A training step of a night: loss on the lessons and drift on the dreams, in nats per token."""
 
@@ -246,7 +254,7 @@ class TaskEnded:
 Event = Started | Step | Evaluated | Sampled | Checkpointed | RolledBack | Notice | Finished
 
 
-NightEvent = Phase | Quizzed | Dreamt | NightStep | TraceAudited | NightEnded
+NightEvent = Phase | Quizzed | Dreamt | ByHeart | NightStep | TraceAudited | NightEnded
 ArenaEvent = Contested | Begun | Practised | Probed | Scored | Answered | TaskEnded
 
 

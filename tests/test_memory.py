@@ -163,18 +163,6 @@ def test_a_cue_leads_to_its_trace() -> None:
     assert index.search("Which occupation pays the rent?", 1)[0][0] == 1
 
 
-def test_the_brains_own_encoding_adds_to_the_score() -> None:
-    """With `encode`, texts that share no letters are found by their vectors."""
-
-    def encode(texts: list[str]) -> np.ndarray:
-        return np.array([[1.0, 0.0] if "cat" in t or "felis" in t else [0.0, 1.0] for t in texts], dtype=np.float32)
-
-    index = RecallIndex(encode)
-    index.add(1, ["felis"])
-    index.add(2, ["stone"])
-    assert index.search("cat", 1)[0][0] == 1
-
-
 def test_writing_a_trace_is_durable_and_quick(tmp_path: Path) -> None:
     """A hundred single steps are on disk when each returns; another connection sees them at once."""
     store = TraceStore(tmp_path / "m.sqlite")

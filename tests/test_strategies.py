@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lab.config import BRAINS, ConfigError
+from lab.config import BRAINS, ConfigError, TrainingConfig
 from lab.data.tokenizer import ANSWER, END, START, UNKNOWN, encode, encode_answer
-from lab.learning import Machine, load_newest, practise, save_checkpoint
+from lab.learning import Machine, choose_machine, load_newest, practise, save_checkpoint
 from lab.learning.dreams import Opening, _begin_again, dream
 from lab.learning.practice import copy_brain
 from lab.learning.strategies import STRATEGIES, Dreams, Strategy
@@ -205,3 +205,18 @@ def test_a_brain_dreams_again_of_what_had_an_answer() -> None:
     begins = _begin_again(asked, 20, draws)
     assert len(begins) == 20 and all(begin == [START, *encode("what ")] for begin in begins)
     assert _begin_again(asked[1:], 20, draws) == []
+
+
+def test_a_small_last_batch_does_not_end_a_night(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Practice that ends early looks at all lessons: two that are known by heart say nothing about twenty-four that are not."""
+    brain = build("baseline", BRAINS["baseline"](width=32, layers=1))
+    lessons = [encode_answer(f"What is number {i}?", str(i)).tolist() for i in range(26)]
+
+    def known_in_small_batches(brain: Brain, chosen: Sequence[Any], *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+        loss = sum(weight.sum() for weight in brain.parameters()) * 0 + (0.0 if len(chosen) == 2 else 1.0)
+        return loss, torch.zeros(1, 2, dtype=torch.int64), torch.zeros(1)
+
+    monkeypatch.setattr("lab.learning.practice._loss", known_in_small_batches)
+    strategy = STRATEGIES["naive"](choose_machine(TrainingConfig()), 0)
+    steps = list(practise(brain, lessons, [strategy], steps=90, batch_size=24, lr=1e-6, early=True))
+    assert len(steps) == 90

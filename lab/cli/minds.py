@@ -8,6 +8,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,8 @@ def _teach(arguments: argparse.Namespace) -> int:
             print(json.dumps({"imported": count}) if arguments.json else f"{count} new traces")
             return 0
         taught = mind.teach(arguments.text, question=arguments.question, answer=arguments.answer)
+        found = mind.reflect()
+        taught = replace(taught, repeated=(*taught.repeated, *found.repeated), replaced=found.replaced)
         print(json.dumps(_taught_record(taught)) if arguments.json else taught.text)
     return 0
 

@@ -184,8 +184,8 @@ def bench_minds() -> dict[str, Any]:
 def bench_judgement() -> dict[str, Any]:
     """What speaks for a note as an answer: the weights in use, and those that fit the starters as they are now."""
     from lab.mind import brains
+    from lab.mind.calibration import calibrate
     from lab.mind.home import find_brain
-    from lab.mind.judgement import calibrate
 
     weights = calibrate([find_brain(name, ROOT / "runs" / "minds") for name in brains()])
     rows = [{"evidence": name, "in use": used, "fitted": fitted} for name, (used, fitted) in weights.items()]

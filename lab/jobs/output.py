@@ -54,12 +54,14 @@ def write_tables(tables: dict[str, pd.DataFrame], folder: Path, kind: str) -> li
 
 
 def export_starter(run: Run, folder: Path) -> list[Path]:
-    """Write a finished run to `folder` as a starter: its brain in bf16 and its log, without checkpoints."""
+    """Write a finished run to `folder` as a starter: its brain in bf16, what it knows by heart, and its log."""
     from lab.learning import export_trained
+    from lab.mind.retention import write_by_heart
 
     if run.status != "finished":
         raise ConfigError(f"a starter must come from a finished run; {run.id} is {run.status}. Resume it.", "run")
     paths = export_trained(run.config(), run.folder, folder / "brain", half=True)
+    paths.append(write_by_heart(folder / "brain"))
     record = {**run.record, "run": folder.name}
     write_durably(folder / "run.json", json.dumps(record, indent=1).encode())
     write_durably(folder / "events.jsonl", run.events.read_bytes())

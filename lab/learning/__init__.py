@@ -3,7 +3,7 @@
 from lab.learning.checkpoint import load_newest, save_checkpoint
 from lab.learning.consolidation import consolidate, hold, make_room
 from lab.learning.contradictions import Contradictions
-from lab.learning.dreams import Dream, dream
+from lab.learning.dreams import Dream, alter, dream
 from lab.learning.machine import Machine, choose_machine
 from lab.learning.practice import Progress, answer_loss, answers_of, copy_brain, practise
 from lab.learning.strategies import NEED_MEMORY, STRATEGIES, Dreams, Strategy
@@ -12,7 +12,32 @@ from lab.learning.writing import export_trained, load_trained, preview_data, wri
 from lab.models import count_parameters
 
 __all__ = [
-    "NEED_MEMORY", "STRATEGIES", "Contradictions", "Dream", "Dreams", "Machine", "Progress", "Strategy", "UnstableError", "answer_loss",
-    "answers_of", "choose_machine", "consolidate", "copy_brain", "count_parameters", "dream", "export_trained", "hold", "load_newest",
-    "load_trained", "make_room", "practise", "preview_data", "rate_at", "save_checkpoint", "train", "write",
-]  # fmt: skip
+    "NEED_MEMORY",
+    "STRATEGIES",
+    "Contradictions",
+    "Dream",
+    "Dreams",
+    "Machine",
+    "Progress",
+    "Strategy",
+    "UnstableError",
+    "alter",
+    "answer_loss",
+    "answers_of",
+    "choose_machine",
+    "consolidate",
+    "copy_brain",
+    "count_parameters",
+    "dream",
+    "export_trained",
+    "hold",
+    "load_newest",
+    "load_trained",
+    "make_room",
+    "practise",
+    "preview_data",
+    "rate_at",
+    "save_checkpoint",
+    "train",
+    "write",
+]

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lab.data.tokenizer import ANSWER, END, NOTE, QUIZ, SORT, START, UNKNOWN
+from lab.data.tokenizer import ANSWER, BYTES, END, NOTE, QUIZ, SORT, START, UNKNOWN, decode, encode
 from lab.models import Brain
 from lab.models.sampling import complete
 
 ROWS = 128  # dreams decoded side by side
 SPACE = ord(" ")
+LONGEST_WORD = 16  # bytes
 RARE = 0.25  # when fewer than this share of new samples is new, there is little left to dream
 
 
@@ -56,12 +57,13 @@ def dream(
     *,
     cues: Sequence[Sequence[int]] = (),
     openings: Sequence[Opening] = OPENINGS,
+    again: bool = True,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[Dream]]:
     """Yield new dreams, a batch at a time, about `count` in all; no dream comes twice.
 
-    `openings` say how they begin, and where they leave a rest, it begins as a dream did that had an answer; `cues` are
-    beginnings to dream on from beside them. It ends early where new samples become rare.
+    `openings` say how they begin, and where they leave a rest, it begins as a dream did that had an answer, or is left out
+    without `again`; `cues` are beginnings to dream on from beside them. It ends early where new samples become rare.
     """
     seen: set[tuple[int, ...]] = set()
     for mark, share, longest, never in openings:
@@ -73,7 +75,7 @@ def dream(
             yield fresh
             if len(fresh) < RARE * len(prompts):
                 break
-    rest = count - round(count * sum(opening.share for opening in openings))
+    rest = count - round(count * sum(opening.share for opening in openings)) if again else 0
     for begins in (_begin_again(seen, rest, generator), cues):
         for place in range(0, len(begins), ROWS):
             if not stop():
@@ -89,6 +91,23 @@ def _begin_again(dreams: Collection[tuple[int, ...]], count: int, generator: tor
         words = [i + 1 for i, token in enumerate(asked) if token == SPACE] or [1]
         begins.append(list(asked[: words[int(torch.randint(0, len(words), (1,), generator=generator))]]))
     return begins
+
+
+def alter(brain: Brain, questions: Sequence[str], places: Sequence[int], generator: torch.Generator) -> list[str]:
+    """Each question with its word number `places[i]` dreamt anew; as it was where no word comes that fits."""
+    words = [question.split(" ") for question in questions]
+    prompts = [[START, *encode(" ".join([*some[:place], ""]))] for some, place in zip(words, places, strict=True)]
+    found = complete(brain, prompts, LONGEST_WORD, stop=SPACE, temperature=1.0, generator=generator, rows=ROWS)
+    altered = []
+    for some, place, one in zip(words, places, found, strict=True):
+        ends = next((i for i, token in enumerate(one.tokens) if token >= BYTES), None)
+        last = place == len(some) - 1
+        fits = (
+            one.tokens[ends] in (ANSWER, QUIZ) if last and ends is not None else one.ended and ends is None and not last
+        )
+        new = decode(one.tokens[:ends]) if fits else some[place]
+        altered.append(" ".join([*some[:place], new, *some[place + 1 :]]))
+    return altered
 
 
 def _sample(

@@ -111,7 +111,7 @@ def practise(
         (loss + penalty).backward()
         optimiser.step(step, lr * min(1.0, step / WARM_UP, 1.5 * (1 - share)))
         tokens += int((batch[:, 1:] != END).sum()) + len(batch) + sum(strategy.rehearsed() for strategy in strategies)
-        recent += (float(loss.detach()) - recent) * min(1.0, 2 * batch_size / max(1, len(lessons)))
+        recent += (float(loss.detach()) - recent) * min(1.0, 2 * len(chosen) / max(1, len(lessons)))
         of = max(step, round((step - 1) / share)) if spent and share else steps
         yield Progress(step, of, tokens, float(loss.detach()), float(penalty.detach()))
         if early and lessons and step % PATIENCE == 0 and recent < LEARNT:

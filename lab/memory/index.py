@@ -3,8 +3,8 @@
 Words are cut into n-grams of 3 to 5 letters between spaces, which forgives case, endings and typing errors. A text's
 vector has tf·idf weights and length 1; the score is the cosine. Postings are plain arrays, so 100,000 traces are
 searched in milliseconds without an approximation. Beside its own text a trace may have cues: questions that the brain
-found in it; the best of text and cues counts. With `encode`, the brain's own encoding adds to the score.
-Letters: N texts, K features of the query, D width of the encoding.
+found in it, which is the brain's own encoding of it, in words; the best of text and cues counts.
+Letters: N texts, K features of the query.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 import zlib
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,6 @@ SPELLINGS = {
     "favorite": "favourite", "color": "colour", "neighbor": "neighbour", "movie": "film", "whats": "what",
     "wheres": "where", "whos": "who", "my": "i", "me": "i", "mine": "i", "your": "you", "im": "i",
 }  # fmt: skip
-
-Encode = Callable[[list[str]], NDArray[np.float32]]
 
 
 def features(text: str) -> Counter[int]:
@@ -61,13 +59,11 @@ def _hash(gram: str) -> int:
 class RecallIndex:
     """Texts under keys; a key may have several texts. Nothing here is on disk: it is made anew when a mind opens."""
 
-    def __init__(self, encode: Encode | None = None, weight: float = 0.5) -> None:
-        self.encode, self.weight = encode, weight
+    def __init__(self) -> None:
         self._postings: dict[int, tuple[array[int], array[float]]] = {}
         self._keys = array("q")
         self._alive = bytearray()
         self._rows: dict[int, list[int]] = {}
-        self._vectors: list[NDArray[np.float32]] = []
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -86,8 +82,6 @@ class RecallIndex:
                 rows, weights = self._postings.setdefault(feature, (array("i"), array("f")))
                 rows.append(row)
                 weights.append((1 + math.log(n)) / length)
-        if self.encode and texts:
-            self._vectors += list(self.encode(texts))
 
     def remove(self, key: int) -> None:
         """Let `key` never be found again; unknown keys are fine."""
@@ -99,11 +93,7 @@ class RecallIndex:
         total = len(self._keys)
         if not total or not self._rows:
             return []
-        scores = self._lexical(text, total)
-        if self.encode:
-            near = np.stack(self._vectors) @ self.encode([text])[0]  # (N,)
-            scores = (1 - self.weight) * scores + self.weight * np.maximum(near, 0)
-        scores = scores * np.frombuffer(self._alive, dtype=np.uint8)
+        scores = self._lexical(text, total) * np.frombuffer(self._alive, dtype=np.uint8)
         keys = np.frombuffer(self._keys, dtype=np.int64)
         wanted = min(total, 8 * count + 8)
         best = np.argpartition(scores, total - wanted)[total - wanted :]

@@ -147,6 +147,11 @@ class TraceStore:
             raise MemoryError(f"a trace must exist; there is none with number {trace}. See the traces of this mind.")
         return _trace(dict(row))
 
+    def has(self, trace: int) -> bool:
+        """Whether there is a trace with this number."""
+        with self._lock:
+            return self._sql.execute("SELECT 1 FROM traces WHERE id = ?", (trace,)).fetchone() is not None
+
     def traces(self, where: str = "1", values: tuple[Any, ...] = ()) -> list[Trace]:
         """Give the traces for which `where` (SQL, ours) holds, oldest first."""
         with self._lock:

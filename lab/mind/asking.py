@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 from lab.memory import Trace
-from lab.mind.judgement import belief
+from lab.mind.judgement import Recollection, belief, trust
 from lab.mind.messages import checked, plain
 from lab.mind.notes import Notes
 from lab.mind.replies import WEIGHTS as FROM_WEIGHTS
@@ -16,7 +16,7 @@ from lab.mind.skills import Reply, Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
 AS_SURE = 0.05  # difference of two beliefs below which the newer note is read first
-GUESS = 0.03  # likelihood from which on an answer is given that the weights do not surely know
+READINGS = 24  # ways in which a question is put that the weights do not surely know
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
 
@@ -42,7 +42,7 @@ class Asking:
         if answer is None and memory != "notes":
             reply = yield from self._from_weights(question, vetoed)
             if reply.text is None:
-                reply = self._guess(question, vetoed) or reply
+                reply = self._recall(question, vetoed) or reply
                 yield from [reply.text] if reply.text is not None else []
             doubt = reply.unknown
             if reply.text is not None:
@@ -113,11 +113,16 @@ class Asking:
             yield reply.text
         return reply
 
-    def _guess(self, question: str, vetoed: list[str]) -> Reply | None:
-        """The likelier answer of the weights to the question as it is and put plainly, where it is likely enough."""
-        replies = self.skills.guess(list(dict.fromkeys((question, self._plainly(question)))))
-        likely = [one for one in replies if one.text and one.text.lower() not in vetoed and _likelihood(one) >= GUESS]
-        return max(likely, key=_likelihood, default=None)
+    def _recall(self, question: str, vetoed: list[str]) -> Reply | None:
+        """What the weights answer to what the question may mean, where that most likely answers it.
+
+        A question is put in several ways; what the weights say to each is put before the brain as a note would be.
+        """
+        found = [one for one in recollections(self.skills, question) if one.answer.lower() not in vetoed]
+        best = max(found, key=lambda one: trust(question, one), default=None)
+        if best is None or trust(question, best) <= 1 - self.skills.unknown_threshold:
+            return None
+        return Reply(best.answer, trust(question, best), best.unknown)
 
     def _used(self, answer: Answer) -> Answer:
         """Note that a trace answered; it may earn its promotion."""
@@ -131,6 +136,13 @@ class Asking:
         return replace(answer, traces=(self.notes.store.get(trace.id),))
 
 
-def _likelihood(reply: Reply) -> float:
-    """How likely an answer is, doubt counted twice: words alone may be likely and the knowledge not be there."""
-    return reply.probability * (1 - reply.unknown)
+def recollections(skills: Skills, question: str) -> list[Recollection]:
+    """What the weights answer to all that a question may mean, each put before the brain as a note would be."""
+    readings = skills.readings(question, READINGS)
+    replies = skills.guess(readings)
+    found = [(reading, reply) for reading, reply in zip(readings, replies, strict=True) if reply.text]
+    doubts = skills.doubts(question, [f"{reading} {reply.text}" for reading, reply in found])
+    return [
+        Recollection(reading, reply.text or "", reply.probability, reply.unknown, doubt)
+        for (reading, reply), doubt in zip(found, doubts, strict=True)
+    ]

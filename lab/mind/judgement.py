@@ -1,104 +1,99 @@
-"""Judgement: how likely it is that a note answers a question.
+"""Judgement: how likely it is that a note answers a question, and that two notes are about one thing.
 
-A logistic model over what a search and a brain's reading found. Its weights come from `python -m lab bench judgement`, on
-facts that no exam asks for, with relations and wordings among them that no brain was trained on.
+Logistic models over what a search and a brain's reading found; lab.mind.calibration fits their weights.
 """
 
 from __future__ import annotations
 
 import math
-import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lab.config import MindConfig
-from lab.data.curriculum.facts import MadeFact, clash, make_fact
-from lab.memory import RecallIndex
+from lab.memory.index import likeness
 from lab.mind.messages import PERSONS, whom
-from lab.mind.skills import Skills
-from lab.models.checkpoint import load_brain
 
 EVIDENCE = (
     "always", "log-odds of knowing", "log-likeness", "the person lacking", "another person", "names and numbers lacking",
 )  # fmt: skip
 WEIGHTS = (3.94, 0.98, 3.23, -1.86, -0.80, -4.77)
+ALIKE = (
+    "always", "log-odds that the old note answers", "log-odds that the new note answers", "likeness of the questions", "one question",
+)  # fmt: skip
+ABOUT_ONE = (-1.7, 0.4, 0.3, -2.0, 3.4)
+RECALLED = (
+    "always", "as it was asked", "log-odds of knowing", "log-probability of the answer", "log-odds that it answers", "log-likeness",
+    "the person lacking", "another person", "names and numbers lacking",
+)  # fmt: skip
+RECALL = (1.3, -0.3, 0.0, 0.7, 0.15, 1.3, -0.5, 1.5, -0.7)
+ONE_QUESTION = 0.99  # likeness from which on two questions are one
 FLOOR = 1e-4  # a probability nearer to 0 or 1 says no more
 LEAST_LIKE = 0.01
 
 
-def evidence(question: str, note: str, likeness: float, unknown: float) -> tuple[float, ...]:
+def evidence(question: str, note: str, alike: float, unknown: float) -> tuple[float, ...]:
     """What speaks for `note` as the answer to `question`, in the order of EVIDENCE."""
     asked, told, text = whom(question), whom(note, first=True) & PERSONS, note.lower()
     things = {word for word in re.findall(r"[^\W_]+", question.lower()) if any(map(str.isdigit, word))} | (
         asked - PERSONS
     )
-    doubt = min(max(unknown, FLOOR), 1 - FLOOR)
     return (
         1.0,
-        math.log((1 - doubt) / doubt),
-        math.log(max(likeness, LEAST_LIKE)),
+        _log_odds(1 - unknown),
+        math.log(max(alike, LEAST_LIKE)),
         float(bool(asked & PERSONS) and not asked & told),  # my PIN is not hers
         float(bool(told) and not asked & told),  # nor yours
         float(sum(re.search(rf"\b{re.escape(thing)}", text) is None for thing in things)),
     )
 
 
-def belief(question: str, note: str, likeness: float, unknown: float) -> float:
+def belief(question: str, note: str, alike: float, unknown: float) -> float:
     """The probability that `note` answers `question`, where the brain that read both does not know with `unknown`."""
-    found = evidence(question, note, likeness, unknown)
-    return 1 / (1 + math.exp(-sum(weight * x for weight, x in zip(WEIGHTS, found, strict=True))))
+    return _logistic(WEIGHTS, evidence(question, note, alike, unknown))
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A note that was found for a question: its evidence, and whether it is the one that answers."""
+class Recollection:
+    """What the weights answer to one reading of a question; `doubt` is of not knowing the question, where the reading with
+    its answer is a note."""
 
-    evidence: tuple[float, ...]
-    answers: bool
-
-
-def gather(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
-    """Tell `count` facts, ask for them and for as many others, a third plainly and a third in wordings held out."""
-    rng = random.Random(f"judgement {seed}")
-    facts: list[MadeFact] = []
-    while len(facts) < 2 * count:
-        fact = make_fact(rng, unseen=rng.random() < 0.15)
-        if not any(clash(fact, other) or clash(other, fact) for other in facts):
-            facts.append(fact)
-    index, told = RecallIndex(), list[str]()
-    wordings = [rng.randrange(min(len(f.relation.say), len(f.relation.ask))) for f in facts]
-    for fact, wording in zip(facts[:count], wordings, strict=False):
-        index.add(len(told), [fact.say(wording)])
-        told.append(fact.say(wording))
-    for number, (fact, wording) in enumerate(zip(facts, wordings, strict=True)):
-        wordings_asked = (0, -1, rng.randrange(len(fact.relation.ask)))
-        question = fact.ask(wording if fact.relation.paired else rng.choice(wordings_asked))
-        found = index.search(question, MindConfig().notes_open)
-        doubts = skills.doubts(question, [told[place] for place, _ in found])
-        for (place, likeness), doubt in zip(found, doubts, strict=True):
-            yield Pair(evidence(question, told[place], likeness, doubt), place == number)
+    reading: str
+    answer: str
+    probability: float  # of the answer
+    unknown: float  # probability of not knowing, for the reading
+    doubt: float
 
 
-def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:
-    """The weights of EVIDENCE by logistic regression (Newton's method)."""
-    seen = np.array([pair.evidence for pair in pairs])
-    answers = np.array([pair.answers for pair in pairs], dtype=np.float64)
-    weights = np.zeros(seen.shape[1])
-    for _ in range(30):
-        sure = 1 / (1 + np.exp(-seen @ weights))
-        slope = seen.T @ (sure - answers) + ridge * weights
-        curve = (seen * (sure * (1 - sure))[:, None]).T @ seen + ridge * np.eye(len(weights))
-        weights -= np.linalg.solve(curve, slope)
-    return weights
+def recollected(question: str, one: Recollection) -> tuple[float, ...]:
+    """What speaks for a recollection as the answer to `question`, in the order of RECALLED."""
+    same = one.reading == question
+    always, reads, near, *lacking = evidence(
+        question, f"{one.reading} {one.answer}", likeness(question, one.reading), one.doubt
+    )
+    known, likely = _log_odds(1 - one.unknown), math.log(max(one.probability, FLOOR))
+    return always, float(same), known, likely, 0.0 if same else reads, near, *lacking
 
 
-def calibrate(brains: Sequence[Path], seed: str = "tune", count: int = 150) -> dict[str, tuple[float, float]]:
-    """Give for each name in EVIDENCE the weight in use, and the one that fits what all of `brains` read."""
-    pairs = [pair for folder in brains for pair in gather(Skills(load_brain(folder)[1]), seed, count)]
-    fitted = [float(weight) for weight in fit(pairs)]
-    return {name: (used, found) for name, used, found in zip(EVIDENCE, WEIGHTS, fitted, strict=True)}
+def trust(question: str, one: Recollection) -> float:
+    """The probability that a recollection is right."""
+    return _logistic(RECALL, recollected(question, one))
+
+
+def _log_odds(p: float) -> float:
+    p = min(max(p, FLOOR), 1 - FLOOR)
+    return math.log(p / (1 - p))
+
+
+def _logistic(weights: Sequence[float], found: Sequence[float]) -> float:
+    return 1 / (1 + math.exp(-sum(weight * x for weight, x in zip(weights, found, strict=True))))
+
+
+def likenesses(forth: float, back: float, alike: float) -> tuple[float, ...]:
+    """What speaks for two notes being about one thing, in the order of ALIKE: the beliefs that each answers the other's
+    question, and the likeness of these questions. What differs in a word ("my favourite film", "book") is another thing."""
+    return 1.0, _log_odds(forth), _log_odds(back), alike, float(alike >= ONE_QUESTION)
+
+
+def about_one(forth: float, back: float, alike: float) -> float:
+    """The probability that two notes are about one thing, so that the later one replaces the earlier."""
+    return _logistic(ABOUT_ONE, likenesses(forth, back, alike))

@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,16 @@ from lab.mind.asking import Asking
 from lab.mind.messages import checked, looks_asked, sentences
 from lab.mind.night import Agenda, sleep
 from lab.mind.notes import Notes
+from lab.mind.reflecting import Reflecting
 from lab.mind.replies import TALK, Answer, MindError, Taught, unknown
+from lab.mind.retention import load_by_heart
 from lab.mind.skills import Skills
-from lab.mind.sleeping import plan_night, settle_night
+from lab.mind.sleeping import BY_HEART, plan_night, settle_night
 from lab.mind.teaching import Teaching
 from lab.models.checkpoint import load_brain, save_brain
 
 MODES = ("auto", "teach", "ask")
+BACKLOG = 64  # notes told in a row after which a mind reflects
 
 
 class Mind:
@@ -72,7 +76,8 @@ class Mind:
             raise MindError(
                 f"a mind's name must be new; there is a mind called {name!r}. Open it or choose another name."
             )
-        model, loaded = load_brain(find_brain(str(brain), home))
+        origin = find_brain(str(brain), home)
+        model, loaded = load_brain(origin)
         folder.mkdir(parents=True, exist_ok=True)
         save_brain(folder / "brain-0", model, loaded)
         settings = dataclasses.asdict(config) if config else {}
@@ -80,7 +85,9 @@ class Mind:
         changed = {key: value for key, value in settings.items() if value != plain_settings[key]}
         about = {"name": name, "brain": str(brain), "model": model, "created_at": time.time(), "config": changed}
         write_durably(folder / "mind.json", json.dumps(about, indent=1).encode())
-        return Mind(folder)
+        made = Mind(folder)
+        made.memory.set_setting(BY_HEART, json.dumps(load_by_heart(origin)))
+        return made
 
     @staticmethod
     def open(path: Path | str) -> Mind:
@@ -96,6 +103,7 @@ class Mind:
         self.model, brain = load_brain(self.folder / f"brain-{self.night}")
         self.skills = Skills(brain, self.config.unknown_threshold)
         self._teaching = Teaching(self.notes, self.skills)
+        self._reflecting = Reflecting(self.notes, self.skills)
         self._asking = Asking(self.notes, self.skills, self.config.notes_open)
 
     @property
@@ -124,16 +132,21 @@ class Mind:
     def teach(self, text: str | None = None, *, question: str | None = None, answer: str | None = None) -> Taught:
         """Store a statement, or a question with its answer. It is on disk when this returns.
 
-        A repetition strengthens the trace that is there; a contradiction replaces it and keeps it as history.
+        What it repeats or replaces is found out when the mind next reflects, before it answers or sleeps.
         """
         if question is None and answer is None:
             parts = [self._teaching.teach(part) for part in sentences(checked(text or ""))]
         else:
             question, answer = checked(question or "", "question"), checked(answer or "", "answer")
             parts = [self._teaching.teach(f"{question} {answer}" if text is None else checked(text), question, answer)]
-        return Taught(
-            *(tuple(t for part in parts for t in getattr(part, kind)) for kind in ("traces", "repeated", "replaced"))
-        )
+        if len(self.notes.fresh()) >= BACKLOG:
+            self.reflect()
+        return Taught(*(tuple(t for part in parts for t in getattr(part, kind)) for kind in ("traces", "repeated")))
+
+    def reflect(self) -> Taught:
+        """Compare what was told since the last time with what was known: what was said again makes the older trace surer,
+        what contradicts replaces it, and the old one is kept as history. Gives both; durable when this returns."""
+        return self._reflecting.reflect()
 
     # ---- asking -----------------------------------------------------------------------------------------------
 
@@ -145,6 +158,7 @@ class Mind:
 
     def ask_stream(self, text: str, memory: str = "both") -> Iterator[str | Answer]:
         """Yield the answer piece by piece as it is written, and at last the Answer."""
+        self.reflect()
         return self._asking.stream(text, memory)
 
     def feedback(self, answer: Answer, verdict: str, correction: str | None = None) -> Taught | None:
@@ -176,6 +190,10 @@ class Mind:
         else:
             outcome = self.teach(message) if kind == "teach" else self._chat(message, memory)
             yield outcome.text
+            if isinstance(outcome, Taught):
+                found = self.reflect()
+                yield from [f" {found.text}"] if found.text else []
+                outcome = replace(outcome, repeated=(*outcome.repeated, *found.repeated), replaced=found.replaced)
         now = time.time()
         with self.notes.lock, self.memory.transaction():
             self.memory.append("messages", {"at": now, "role": "user", "text": message, "about": "{}"})
@@ -283,6 +301,7 @@ class Mind:
         """Settle what the coming night is about: its number, its agenda, and a folder for whoever sleeps it."""
         night = self.night + 1
         with self.notes.lock:
+            self.reflect()
             agenda = plan_night(self.notes, night)
         folder = self.folder / "nights" / str(night)
         shutil.rmtree(folder, ignore_errors=True)

@@ -2,13 +2,14 @@
 
 NREM  every trace due is turned into questions by the brain itself, those that it answers consistently with the note open
       are learnt by heart, while dreams hold what was known before; then each trace is asked in words not trained.
-REM   a check on what was known before; where some of it slipped, dreams alone bring it back; a night that lost too much
-      all the same is taken back.
+REM   a check on what was known before; where some of it slipped, small steps on the same lessons, what slipped and dreams
+      bring it back; a night that lost too much all the same is taken back.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,23 +19,21 @@ from typing import Any
 import torch
 
 from lab.config import MindConfig
-from lab.data.tokenizer import ANSWER, START, UNKNOWN, decode, encode
-from lab.events import Dreamt, NightEnded, NightEvent, NightStep, Phase, Quizzed, TraceAudited
-from lab.learning import Dream, consolidate, copy_brain, dream, hold, make_room
-from lab.memory import RecallIndex
-from lab.memory.index import likeness
-from lab.mind.skills import Reply, Skills, clip, lesson_tokens
+from lab.data.tokenizer import START, encode
+from lab.events import ByHeart, Dreamt, NightEnded, NightEvent, NightStep, Phase, Quizzed, TraceAudited
+from lab.learning import Dream, alter, consolidate, copy_brain, dream, hold, make_room
+from lab.memory.index import STOP, likeness
+from lab.mind.retention import ENOUGH, SAME_QUESTION, hold_to
+from lab.mind.skills import Skills, clip, lesson_tokens, question_tokens
 from lab.models import Brain
 from lab.models.checkpoint import load_brain, save_brain
 
-PROBES = 160  # dreamt questions that check what is kept, never trained on
-REM_STEPS = 12  # of one round of dreams alone, where something slipped
+REM_STEPS = 12  # small ones, of one round, where something slipped
 REM_ROUNDS = 3
 REM_RATE = 0.3  # of the night's rate
 DOUBT = 0.3  # probability of not knowing above which a question and its note do not fit
-STEADY = 0.9  # probability of an answer from which on it counts as known; what it guesses of things that are not comes and goes
-SAME_QUESTION = 0.8  # likeness from which on two questions are taken for one
-SIBLINGS = 160  # dreams of a night that begin as its questions do, and at least 8 for each trace
+SIBLINGS = 160  # dreams of a night that begin as its questions do, or differ from one in a word
+FOR_EACH = 8  # of them at least for each trace
 OLD_LESSONS = 400  # lessons of earlier nights that are rehearsed
 
 
@@ -54,6 +53,7 @@ class Agenda:
     due: tuple[Due, ...]
     unlearn: tuple[tuple[str, str], ...] = ()
     kept: tuple[tuple[str, str], ...] = ()  # questions and answers of earlier nights
+    by_heart: tuple[tuple[str, str], ...] = ()  # what earlier nights found known by heart
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
@@ -65,6 +65,7 @@ class Agenda:
             tuple(Due(row["trace"], row["text"], tuple((q, a) for q, a in row["asked"])) for row in read["due"]),
             tuple((q, a) for q, a in read["unlearn"]),
             tuple((q, a) for q, a in read["kept"]),
+            tuple((q, a) for q, a in read.get("by_heart", ())),
         )
 
 
@@ -87,23 +88,22 @@ def sleep(
         yield Quizzed(due.trace, [list(pair) for pair in lessons.get(due.trace, [])])
     yield Phase("NREM", "dreaming", spent())
     dreams: list[Dream] = []
-    cues = _cues(lessons, draws)
-    for batch in dream(before, config.dreams, draws, cues=cues, stop=stop) if config.dreams else ():
+    cues = _cues(skills, lessons, draws) if config.dreams else []
+    more = len(agenda.by_heart) < ENOUGH
+    for batch in dream(before, config.dreams, draws, cues=cues, again=more, stop=stop) if config.dreams else ():
         dreams += batch
         yield Dreamt(len(dreams), config.dreams + len(cues), spent())
-    learnt = [question for pairs in lessons.values() for question, _ in pairs] + [
-        question for question, _ in agenda.unlearn
-    ]
-    probes, dreams = _split(_apart(dreams, learnt))
-    probes, references = _steady(skills, probes)
-    anchor = hold(before, dreams)
+    tonight = [pair for pairs in lessons.values() for pair in pairs] + [*agenda.unlearn]
+    held = hold_to(skills, dreams, agenda.by_heart, tonight, agenda.kept, seed)
+    yield ByHeart([list(pair) for pair in held.by_heart], len(held.slipped))
+    anchor = hold(before, held.dreams)
     yield Phase("NREM", "learning by heart", spent())
     taught, audits = _divide(_newest(lessons), agenda.due)
     trained = [lesson_tokens(q, a) for pairs in taught.values() for q, a in pairs]
     trained += [lesson_tokens(q, None) for q, _ in agenda.unlearn for _ in range(2)]
     said = {question.lower() for pairs in taught.values() for question, _ in pairs}
     kept = [(q, a) for q, a in agenda.kept if q.lower() not in said][-OLD_LESSONS:]
-    trained += [lesson_tokens(q, a) for q, a in kept]
+    trained += [lesson_tokens(q, a) for q, a in (*kept, *held.slipped)]
     asked = [due for due in agenda.due if due.trace in audits]
     recall_before = _audit(skills, asked, audits)
     after = Skills(brain, config.unknown_threshold)
@@ -115,26 +115,27 @@ def sleep(
         )
     yield Phase("REM", "rehearsing dreams", spent())
     brain.eval()
-    retained = _retained(after, probes, references)
+    retained, slips = held.retained(after), held.slips(after)
     gentle = replace(config, night_lr=REM_RATE * config.night_lr)
     for round_ in range(REM_ROUNDS if anchor and steps and config.dream_weight else 0):
-        if retained is None or retained >= 1 - config.retention_drop / 2 or stop():
+        if stop() or (not slips and (retained is None or retained >= 1 - config.retention_drop / 2)):
             break
+        again = [*trained, *(lesson_tokens(question, answer) for question, answer in slips)]
         brain.train()
-        for progress in consolidate(brain, [], anchor, gentle, steps=REM_STEPS, seed=seed + 1 + round_, stop=stop):
+        for progress in consolidate(brain, again, anchor, gentle, steps=REM_STEPS, seed=seed + 1 + round_, stop=stop):
             yield NightStep(
                 progress.step, progress.of, progress.loss, progress.penalty / (config.dream_weight or 1.0), spent()
             )
         brain.eval()
-        retained = _retained(after, probes, references)
+        retained, slips = held.retained(after), held.slips(after)
     passed = _audit(after, asked, audits)
     for due in asked:
         yield TraceAudited(due.trace, audits[due.trace][0], passed[due.trace], recall_before[due.trace])
-    good = not stop() and (retained is None or retained >= 1 - config.retention_drop - _noise(len(probes)))
+    good = not stop() and (retained is None or retained >= 1 - config.retention_drop - held.noise())
     if not good:
         brain.load_state_dict(before.state_dict())
     yield NightEnded(
-        kept=good, cancelled=stop(), seconds=spent(), replayed=len(trained), dreams=len(dreams), retained=retained,
+        kept=good, cancelled=stop(), seconds=spent(), replayed=len(trained), dreams=len(held.dreams), retained=retained,
         recall_before=_share(recall_before), recall_after=_share(passed) if good else _share(recall_before),
     )  # fmt: skip
 
@@ -158,7 +159,9 @@ def sleep_in(folder: Path, *, stop: Callable[[], bool] = lambda: False) -> Itera
 
 def night_events(records: Sequence[dict[str, Any]]) -> list[NightEvent]:
     """Give the events that a night's log holds."""
-    kinds = {kind.__name__.lower(): kind for kind in (Phase, Quizzed, Dreamt, NightStep, TraceAudited, NightEnded)}
+    kinds = {
+        kind.__name__.lower(): kind for kind in (Phase, Quizzed, Dreamt, ByHeart, NightStep, TraceAudited, NightEnded)
+    }
     found: list[NightEvent] = []
     for record in records:
         fields = {name: value for name, value in record.items() if name not in ("n", "kind")}
@@ -218,64 +221,27 @@ def _divide(
     return taught, audits
 
 
-def _cues(lessons: dict[int, list[tuple[str, str]]], draws: torch.Generator) -> list[list[int]]:
-    """Beginnings of the questions that will be learnt: what else begins so must stay as it is, mostly unknown."""
-    cues = []
-    for pairs in lessons.values():
-        for i in range(max(8, SIBLINGS // len(lessons)) if pairs else 0):
-            words = pairs[i % len(pairs)][0].split(" ")
-            cut = int(torch.randint(1, max(2, len(words)), (1,), generator=draws))
-            cues.append([START, *encode(clip(" ".join(words[:cut])))])
-    return cues
-
-
-def _apart(dreams: list[Dream], learnt: Sequence[str]) -> list[Dream]:
-    """Leave out the dreams of what is to be learnt otherwise: they would hold the old answer."""
-    index = RecallIndex()
-    for key, question in enumerate(learnt):
-        index.add(key, [question])
-    kept = []
-    for one in dreams:
-        tokens = list(one.tokens)
-        asked = decode(tokens[1 : tokens.index(ANSWER)]) if tokens[0] == START and ANSWER in tokens else ""
-        near = index.search(asked, 1) if asked else []
-        if not near or likeness(asked, learnt[near[0][0]]) < SAME_QUESTION:
-            kept.append(one)
-    return kept
-
-
-def _split(dreams: list[Dream]) -> tuple[list[str], list[Dream]]:
-    """Take questions out of some dreams, to check with; the rest is to rehearse."""
-    probes: list[str] = []
-    rest: list[Dream] = []
-    for i, one in enumerate(dreams):
-        tokens = list(one.tokens)
-        closed = tokens[0] == START and ANSWER in tokens and UNKNOWN not in tokens
-        if closed and i % 3 == 0 and len(probes) < PROBES:
-            probes.append(decode(tokens[1 : tokens.index(ANSWER)]))
-        else:
-            rest.append(one)
-    return probes, rest
-
-
-def _steady(skills: Skills, probes: list[str]) -> tuple[list[str], list[Reply]]:
-    """Keep the dreamt questions whose answer the brain is sure of: what it half knows comes and goes by itself."""
-    replies = skills.answer(probes) if probes else []
-    sure = [(probe, reply) for probe, reply in zip(probes, replies, strict=True) if reply.probability >= STEADY]
-    return [probe for probe, _ in sure], [reply for _, reply in sure]
-
-
-def _retained(skills: Skills, probes: list[str], references: Sequence[Reply]) -> float | None:
-    """Share of the dreamt questions that are answered as before; None where nothing was dreamt."""
-    if not probes:
-        return None
-    now = skills.answer(probes)
-    return sum(a.text == b.text for a, b in zip(now, references, strict=True)) / len(probes)
-
-
-def _noise(count: int) -> float:
-    """One standard error at the retention of 0.97 that a good night has: less cannot be told from chance."""
-    return float((0.03 * 0.97 / count) ** 0.5) if count else 0.0
+def _cues(skills: Skills, lessons: dict[int, list[tuple[str, str]]], draws: torch.Generator) -> list[list[int]]:
+    """Beginnings of the questions that will be learnt, and these questions with one word dreamt anew: what is asked like
+    them must stay as it is, mostly unknown."""
+    learnt = [pairs for pairs in lessons.values() if pairs]
+    begins, altered = list[str](), list[tuple[str, int]]()
+    for pairs in learnt:
+        for i in range(max(FOR_EACH, SIBLINGS // len(learnt))):
+            question = pairs[i // 2 % len(pairs)][0]
+            words = question.split(" ")
+            things = [place for place, word in enumerate(words) if re.sub(r"\W", "", word.lower()) not in STOP]
+            if i % 2 and things:
+                altered.append((question, things[int(torch.randint(0, len(things), (1,), generator=draws))]))
+            else:
+                cut = int(torch.randint(1, max(2, len(words)), (1,), generator=draws))
+                begins.append(" ".join(words[:cut]))
+    known = {question for pairs in learnt for question, _ in pairs}
+    others = alter(skills.brain, [q for q, _ in altered], [place for _, place in altered], draws) if altered else []
+    return [
+        *([START, *encode(clip(begin))] for begin in begins),
+        *(question_tokens(question) for question in dict.fromkeys(others) if question not in known),
+    ]
 
 
 def _audit(skills: Skills, asked: list[Due], audits: dict[int, tuple[str, str]]) -> dict[int, bool]:

@@ -5,7 +5,6 @@ Every change is on disk before the index follows it.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import threading
@@ -25,6 +24,8 @@ from lab.mind.messages import checked, plain
 from lab.mind.replies import MindError
 
 VETOED = 0.45  # likeness of a question to one whose answer was called wrong
+REFLECTED = "reflect"  # the step that says what a note repeats or replaces; it is undone with the teaching
+COMPARED = "compared"  # the setting with the number up to which notes were reflected on
 LIFTED = 0.2  # likeness of a statement to a vetoed question from which on it may be so again
 
 
@@ -41,9 +42,12 @@ class Notes:
         self.index = RecallIndex()
         self.live: dict[int, Trace] = {}
         self._indexed: dict[int, list[str]] = {}
+        self._last = 0
         for trace in self.store.traces():
             self._place(trace)
         self.vetoes = self.store.vetoes()
+        if self.store.setting(COMPARED) is None:
+            self.store.set_setting(COMPARED, str(self._last))
 
     def _place(self, trace: Trace) -> None:
         """Let the index and the living traces say what `trace` says.
@@ -51,6 +55,7 @@ class Notes:
         Found are its text and the questions that were taught or learnt with it; not those it once answered, since a
         wrong answer would then be found again and again.
         """
+        self._last = max(self._last, trace.id)
         if not trace.alive:
             self._drop(trace.id)
             return
@@ -108,6 +113,15 @@ class Notes:
         """Give the living traces that are most like `text`, with their scores, best first."""
         return [(self.live[key], score) for key, score in self.index.search(text, count)]
 
+    def fresh(self) -> list[Trace]:
+        """Give the living traces that nobody has reflected on yet, oldest first."""
+        begin = int(self.store.setting(COMPARED, "0") or 0) + 1
+        return [self.live[number] for number in range(begin, self._last + 1) if number in self.live]
+
+    def mark_compared(self, number: int) -> None:
+        """Note that the traces up to `number` were reflected on."""
+        self.store.set_setting(COMPARED, str(number))
+
     def traces(self, *, all: bool = False) -> list[Trace]:
         """Give the living traces, oldest first; with `all` also replaced, disputed and forgotten ones."""
         return self.store.traces() if all else sorted(self.live.values(), key=lambda t: t.id)
@@ -138,15 +152,31 @@ class Notes:
         return made, old
 
     def undo(self) -> str | None:
-        """Take the last step back; gives what it was, None for nothing."""
+        """Take the last step of a person back, with what was reflected since; gives what it was, None for nothing."""
         with self.lock:
-            undone = self.store.undo()
-            for number in undone[1] if undone else []:
-                self._drop(number)
-                with contextlib.suppress(ValueError):
-                    self._place(self.store.get(number))
+            undone = self._undo()
+            while undone == REFLECTED:
+                undone = self._undo()
             self.vetoes = self.store.vetoes()
-            return undone[0] if undone else None
+            return undone
+
+    def _undo(self) -> str | None:
+        """Take the last step back; what it reflected on, and a number that may come again, is to be reflected on anew."""
+        with self.store.transaction():
+            undone = self.store.undo()
+            if undone is None:
+                return None
+            what, touched = undone
+            known = {n: self.store.get(n) for n in touched if self.store.has(n)}
+            again = [number for number in touched if number not in known] + (
+                [max(touched)] if what == REFLECTED else []
+            )
+            self.mark_compared(min([int(self.store.setting(COMPARED, "0") or 0), *(number - 1 for number in again)]))
+        for number in touched:
+            self._drop(number)
+            if number in known:
+                self._place(known[number])
+        return what
 
     def write(self, path: Path) -> int:
         """Write all traces as JSON lines; gives how many."""
@@ -171,6 +201,7 @@ class Notes:
                     used_at=now,
                 )
         self.change("import", add=list(fresh.values()))
+        self.mark_compared(self._last)
         return len(fresh)
 
 

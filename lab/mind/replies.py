@@ -50,4 +50,4 @@ class Taught:
         said = [f"Stored in {t.tier}: “{t.text}”" for t in self.traces]
         said += [f"I knew that already; now I am surer: “{t.text}”" for t in self.repeated]
         said += [f"It replaces “{t.text}”" for t in self.replaced]
-        return ". ".join(part.rstrip(".") for part in said) + "."
+        return ". ".join(part.rstrip(".") for part in said) + "." * bool(said)

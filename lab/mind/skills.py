@@ -220,14 +220,15 @@ class Skills:
         kinds = encode("tqs")
         return "tqs"[int(logits[0, -1, kinds].argmax())], float(losses)
 
-    def question_of(self, note: str) -> tuple[str, str] | None:
-        """Give the likeliest question that a note answers, with its answer; None where the brain finds none."""
-        (pairs,) = self.quiz([note], 0, torch.Generator())
-        if not pairs:
-            return None
-        question, _ = pairs[0]
-        reply = self.answer([question], [[note]])[0]
-        return None if reply.text is None else (question, reply.text)
+    def questions_of(self, notes: Sequence[str]) -> list[tuple[str, str] | None]:
+        """Give for each note the likeliest question that it answers, with its answer; None where the brain finds none."""
+        found = self.quiz(notes, 0, torch.Generator())
+        asked = [(i, pairs[0][0]) for i, pairs in enumerate(found) if pairs]
+        replies = self.answer([question for _, question in asked], [[notes[i]] for i, _ in asked])
+        pairs_of: list[tuple[str, str] | None] = [None] * len(notes)
+        for (i, question), reply in zip(asked, replies, strict=True):
+            pairs_of[i] = None if reply.text is None else (question, reply.text)
+        return pairs_of
 
     def plainly(self, questions: Sequence[str]) -> list[str]:
         """Put each question in the plain wording of what it asks; it stays as it is where the brain finds none."""
@@ -235,6 +236,14 @@ class Skills:
         written = complete(self.brain, prompts, 2 * LONGEST_ANSWER, stop=END)
         fluent = (decode(one.tokens).strip() if one.ended and _fluency(one) >= FLUENT else "" for one in written)
         return [text or question for text, question in zip(fluent, questions, strict=True)]
+
+    def readings(self, question: str, count: int) -> list[str]:
+        """What a question may ask: as it is, put plainly, and put plainly in up to `count` other ways, the same each time."""
+        prompt = [START, *encode(clip(question)), QUIZ]
+        draws = torch.Generator().manual_seed(0)
+        drawn = complete(self.brain, [prompt] * count, LONGEST_ANSWER, stop=END, temperature=1.0, generator=draws)
+        texts = [decode(one.tokens).strip() for one in drawn if one.ended]
+        return list(dict.fromkeys([question, *self.plainly([question]), *filter(None, texts)]))
 
     def quiz(self, notes: Sequence[str], count: int, generator: torch.Generator) -> list[list[tuple[str, str]]]:
         """Find up to `count` + 1 questions in each note, the most fluent first, each with the answer the brain expects."""

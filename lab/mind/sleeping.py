@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from lab.events import NightEnded, NightEvent, Phase, Quizzed, TraceAudited
+from lab.events import ByHeart, NightEnded, NightEvent, Phase, Quizzed, TraceAudited
 from lab.memory import Trace
 from lab.memory.tiers import next_tier, overflow, wants_archive
 from lab.memory.traces import ARCHIVE, FADING, LTM, NOTES, STM, WEIGHTS
@@ -16,6 +16,7 @@ from lab.mind.night import Agenda, Due
 from lab.mind.notes import Notes
 
 NIGHT_TRACES = 400  # most traces of one night
+BY_HEART = "by_heart"  # the setting with what the brain knows by heart, as JSON pairs
 
 
 def plan_night(notes: Notes, night: int) -> Agenda:
@@ -26,7 +27,9 @@ def plan_night(notes: Notes, night: int) -> Agenda:
     due = tuple(Due(t.id, t.text, t.asked) for t in waiting[:NIGHT_TRACES])
     chosen = {one.trace for one in due}
     kept = tuple(pair for t in live if t.id not in chosen and t.stage != NOTES for pair in t.cues)
-    return Agenda(due, tuple((veto.question, veto.answer) for veto in notes.vetoes if not veto.trained), kept)
+    unlearn = tuple((veto.question, veto.answer) for veto in notes.vetoes if not veto.trained)
+    by_heart = json.loads(notes.store.setting(BY_HEART, "[]") or "[]")
+    return Agenda(due, unlearn, kept, tuple((question, answer) for question, answer in by_heart))
 
 
 def settle_night(notes: Notes, night: int, agenda: Agenda, events: Sequence[NightEvent]) -> bool:
@@ -36,6 +39,7 @@ def settle_night(notes: Notes, night: int, agenda: Agenda, events: Sequence[Nigh
     whether the night was kept. Traces that changed while the mind slept are left as they are.
     """
     ended = next(event for event in events if isinstance(event, NightEnded))
+    by_heart = next((event.pairs for event in events if isinstance(event, ByHeart)), [])
     now = time.time()
     with notes.lock:
         changed = _advance(notes, night, agenda, events) if ended.kept else []
@@ -46,6 +50,7 @@ def settle_night(notes: Notes, night: int, agenda: Agenda, events: Sequence[Nigh
                 notes.store.change("", now, update=changed)
                 notes.store.mark_trained([v for v in notes.vetoes if (v.question, v.answer) in agenda.unlearn])
                 notes.store.set_setting("night", str(night))
+                notes.store.set_setting(BY_HEART, json.dumps(by_heart))
                 notes.store.seal()
             for row in _history(night, events, ended, promoted, now - ended.seconds):
                 notes.store.append("nights", row)

@@ -33,13 +33,14 @@ from lab.data.tokenizer import ANSWER, END, QUIZ, SORT, START, UNKNOWN, Tokens, 
 INNATE = (("capitals", "capital"), ("elements", "symbol"))  # (world, relation) that every starter knows by heart
 LEVELS = (1, 2, 4, 8)  # most notes in a lesson, as the curriculum grows
 SHARES = {
-    "read": 0.25, "scene": 0.04, "quiz": 0.22, "plain": 0.24, "closed": 0.12, "closed_unknown": 0.06, "talk": 0.03, "sort": 0.04,
+    "read": 0.22, "scene": 0.03, "quiz": 0.15, "plain": 0.37, "closed": 0.11, "closed_unknown": 0.06, "talk": 0.03, "sort": 0.03,
 }  # fmt: skip
 TOLD_FIRST = 0.3  # share of the quizzes and plain questions that are about what people tell first
 ODDLY = 0.35  # share of the questions to put plainly that are asked with a word that is odd, or missing
 FIRST = 0.1  # share of what is said and asked that is in the first wording for sure
 PLAINLY = 0.4  # share of the quizzes that ask in the plain wording, which is the first
 
+NOTED = 0.12  # share of the notes that are a question with its answer
 NOT_THERE = 0.35  # share of the questions about notes that no note answers
 PEOPLE = {"someone": "person"}  # kinds of subject that are one
 EVERYDAY = (  # what people tell first
@@ -149,6 +150,8 @@ def _read(rng: random.Random, level: int) -> list[int]:
             )
         said, asked = introduce(fact, rng)
         note = tell(said, statement, rng, update=older)
+        if rng.random() < NOTED:
+            note = f"{ask(said, plain_wording(fact, question), rng)} {fact.value.text}"
         notes.append(note)
         told.append((asked, question, as_told(fact.value.text, note)))
     if len(notes) > 1 and rng.random() < 0.12:  # two facts in one breath

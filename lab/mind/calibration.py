@@ -1,0 +1,147 @@
+"""Calibration: fits the weights of lab.mind.judgement to what brains read (`python -m lab bench judgement`).
+
+On facts that no exam asks for, with relations and wordings among them that no brain was trained on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.config import MindConfig
+from lab.data.curriculum.facts import MadeFact, clash, make_fact
+from lab.memory import RecallIndex
+from lab.memory.index import likeness
+from lab.mind.asking import recollections
+from lab.mind.judgement import (
+    ABOUT_ONE,
+    ALIKE,
+    EVIDENCE,
+    RECALL,
+    RECALLED,
+    WEIGHTS,
+    belief,
+    evidence,
+    likenesses,
+    recollected,
+)
+from lab.mind.night import Agenda, Due, sleep
+from lab.mind.retention import load_by_heart
+from lab.mind.skills import Skills
+from lab.models.checkpoint import load_brain
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A note that was found for a question: its evidence, and whether it is the one that answers."""
+
+    evidence: tuple[float, ...]
+    answers: bool
+
+
+def _made(rng: random.Random, count: int) -> list[MadeFact]:
+    """Facts that do not clash."""
+    facts: list[MadeFact] = []
+    while len(facts) < count:
+        fact = make_fact(rng, unseen=rng.random() < 0.15)
+        if not any(clash(fact, other) or clash(other, fact) for other in facts):
+            facts.append(fact)
+    return facts
+
+
+def gather(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
+    """Tell `count` facts, ask for them and for as many others, a third plainly and a third in wordings held out."""
+    rng = random.Random(f"judgement {seed}")
+    facts = _made(rng, 2 * count)
+    wordings = [rng.randrange(min(len(f.relation.say), len(f.relation.ask))) for f in facts]
+    told = [fact.say(wording) for fact, wording in zip(facts[:count], wordings, strict=False)]
+    index = RecallIndex()
+    for number, (note, own) in enumerate(zip(told, skills.questions_of(told), strict=True)):
+        index.add(number, [note, own[0] if own else ""])
+    for number, (fact, wording) in enumerate(zip(facts, wordings, strict=True)):
+        wordings_asked = (0, -1, rng.randrange(len(fact.relation.ask)))
+        question = fact.ask(wording if fact.relation.paired else rng.choice(wordings_asked))
+        found = index.search(question, MindConfig().notes_open)
+        doubts = skills.doubts(question, [told[place] for place, _ in found])
+        for (place, alike), doubt in zip(found, doubts, strict=True):
+            yield Pair(evidence(question, told[place], alike, doubt), place == number)
+
+
+def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
+    """Tell `count` facts, then half of them with other values; each note beside the older ones that its question finds."""
+    rng = random.Random(f"changes {seed}")
+    facts = _made(rng, count)
+    changed = {
+        number: fact.with_value(rng) for number, fact in enumerate(facts) if number % 2 and not fact.relation.many
+    }
+    said = [fact.say(0) for fact in facts] + [
+        fact.say((fact.relation.paired and 0) or rng.randrange(3)) for fact in changed.values()
+    ]
+    replaces = [None] * count + list(changed)
+    asked = [pair[0] if pair else "" for pair in skills.questions_of(said)]
+    index = RecallIndex()
+    for number, (note, question) in enumerate(zip(said, asked, strict=True)):
+        older = (
+            [place for place, _ in index.search(question, MindConfig().notes_open) if asked[place]] if question else []
+        )
+        doubts = skills.doubts(question, [said[place] for place in older])
+        for place, doubt in zip(older, doubts, strict=True):
+            forth = belief(question, said[place], likeness(question, said[place]), doubt)
+            back = belief(asked[place], note, likeness(asked[place], note), skills.doubts(asked[place], [note])[0])
+            yield Pair(likenesses(forth, back, likeness(question, asked[place])), place == replaces[number])
+        index.add(number, [note, question])
+
+
+def gather_recollections(folder: Path, seed: str, count: int) -> Iterator[Pair]:
+    """Let the brain in `folder` sleep on `count` facts, then ask its weights for them in three wordings each, and for twice
+    as many others: what it recalls where it does not surely know."""
+    rng = random.Random(f"recollections {seed}")
+    facts = _made(rng, 3 * count)
+    due = tuple(
+        Due(number, fact.say(0), ((fact.ask(0), fact.value.text),)) for number, fact in enumerate(facts[:count])
+    )
+    _, brain = load_brain(folder)
+    for _ in sleep(brain, Agenda(due, by_heart=tuple(load_by_heart(folder))), MindConfig(), seed=1):
+        pass
+    skills = Skills(brain)
+    for number, fact in enumerate(facts):
+        wordings = [0, -1, rng.randrange(len(fact.relation.ask))] if number < count else [rng.choice((0, 0, -1))]
+        for question in dict.fromkeys(fact.ask(wording) for wording in wordings):
+            if skills.open(question).unknown < skills.unknown_threshold:
+                continue
+            for one in recollections(skills, question):
+                yield Pair(recollected(question, one), number < count and one.answer == fact.value.text)
+
+
+def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:
+    """The weights of EVIDENCE by logistic regression (Newton's method)."""
+    seen = np.array([pair.evidence for pair in pairs])
+    answers = np.array([pair.answers for pair in pairs], dtype=np.float64)
+    weights = np.zeros(seen.shape[1])
+    for _ in range(30):
+        sure = 1 / (1 + np.exp(-seen @ weights))
+        slope = seen.T @ (sure - answers) + ridge * weights
+        curve = (seen * (sure * (1 - sure))[:, None]).T @ seen + ridge * np.eye(len(weights))
+        weights -= np.linalg.solve(curve, slope)
+    return weights
+
+
+def calibrate(brains: Sequence[Path], seed: str = "tune", count: int = 150) -> dict[str, tuple[float, float]]:
+    """Give for each name in EVIDENCE, ALIKE and RECALLED the weight in use, and the one that fits what all of `brains` read
+    and recall."""
+    readers = [Skills(load_brain(folder)[1]) for folder in brains]
+    answers = [pair for reader in readers for pair in gather(reader, seed, count)]
+    changes = [pair for reader in readers for pair in gather_changes(reader, seed, count)]
+    recalls = [pair for folder in brains for pair in gather_recollections(folder, seed, count // 2)]
+    rows: dict[str, tuple[float, float]] = {}
+    for about, names, used, pairs in (
+        ("answers", EVIDENCE, WEIGHTS, answers), ("about one", ALIKE, ABOUT_ONE, changes), ("recalled", RECALLED, RECALL, recalls)
+    ):  # fmt: skip
+        found = fit(pairs)
+        rows |= {f"{about}: {name}": (u, float(w)) for name, u, w in zip(names, used, found, strict=True)}
+    return rows

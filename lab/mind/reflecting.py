@@ -1,0 +1,110 @@
+"""Reflecting: what a mind finds out about what it was told, once that is safe on disk.
+
+Each new note is asked for a question that it answers, in a batch, and is found by it from then on. Two notes are about one
+thing when each answers the other's question (lab.mind.judgement); then the later one replaces the earlier, or says it again.
+To keep both is the lesser mistake, so any doubt does.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from lab.memory import Trace, Veto
+from lab.memory.index import likeness
+from lab.memory.tiers import confidence_of
+from lab.memory.traces import NOTES as ONLY_NOTED
+from lab.mind.judgement import about_one, belief
+from lab.mind.messages import may_be_many, plain
+from lab.mind.notes import REFLECTED, Notes
+from lab.mind.replies import Taught
+from lab.mind.skills import Skills
+
+COMPARED = 3  # notes that are compared for their words, beside those that its question finds
+POSSIBLE = 0.3  # belief below which a note does not answer the other's question
+SAME = 0.95  # likeness of their questions from which on two notes with one answer say the same
+
+
+class Reflecting:
+    """Compares the notes of one mind; every change is durable when `reflect` returns."""
+
+    def __init__(self, notes: Notes, skills: Skills) -> None:
+        self.notes, self.skills = notes, skills
+
+    def reflect(self) -> Taught:
+        """Reflect on all that was told since the last time; gives what was said again, and what was replaced."""
+        with self.notes.lock:
+            fresh = self.notes.fresh()
+            if not fresh:
+                return Taught(())
+            found = self.skills.questions_of([note.text for note in fresh])
+            own = [
+                replace(note, cues=(pair,)) for note, pair in zip(fresh, found, strict=True) if pair and not note.cues
+            ]
+            self.notes.change("", update=own)
+            repeated, replaced = list[Trace](), list[Trace]()
+            for note in fresh:
+                if note.id in self.notes.live:
+                    again, gone = self._compare(self.notes.live[note.id])
+                    repeated += again
+                    replaced += gone
+            self.notes.mark_compared(fresh[-1].id)
+            return Taught((), tuple(repeated), tuple(replaced))
+
+    def _compare(self, note: Trace) -> tuple[list[Trace], list[Trace]]:
+        """Find the older notes that are about the same: the one that this one repeats, and those that it replaces."""
+        known = (*note.asked, *note.cues)
+        if not known:
+            return [], []
+        question, answer = known[0]
+        gone = []
+        for old, alike in self._about_the_same(note, question):
+            said = self.skills.read(self.skills.open(question, [old.text])).text or ""
+            if plain(said) == plain(answer):
+                if alike >= SAME:
+                    return [self._repeat(note, old)], []
+            elif not may_be_many(note.text):
+                gone.append(old)
+        if gone:
+            self._replace(note, gone)
+        return [], gone
+
+    def _about_the_same(self, note: Trace, question: str) -> list[tuple[Trace, float]]:
+        """The older notes that are surely about the same thing, with the likeness of the questions."""
+        near = dict((trace.id, trace) for trace, _ in self.notes.find(note.text, COMPARED))
+        near |= {trace.id: trace for trace, _ in self.notes.find(question, self.notes.config.notes_open)}
+        older = [trace for number, trace in near.items() if number < note.id and (trace.asked or trace.cues)]
+        doubts = self.skills.doubts(question, [old.text for old in older])
+        found = []
+        for old, doubt in zip(older, doubts, strict=True):
+            theirs, _ = (*old.asked, *old.cues)[0]
+            forth = belief(question, old.text, likeness(question, old.text), doubt)
+            if forth < POSSIBLE:
+                continue
+            (doubt_back,) = self.skills.doubts(theirs, [note.text])
+            back = belief(theirs, note.text, likeness(theirs, note.text), doubt_back)
+            alike = likeness(question, theirs)
+            if about_one(forth, back, alike) > 1 - self.skills.unknown_threshold:
+                found.append((old, alike))
+        return found
+
+    def _repeat(self, note: Trace, old: Trace) -> Trace:
+        """Let `note` only make the old one surer."""
+        times = old.repeats + note.repeats
+        surer = replace(old, repeats=times, uses=old.uses + 1, used_at=time.time(), confidence=confidence_of(times))
+        self.notes.change(REFLECTED, update=[surer, replace(note, superseded_by=old.id)])
+        return self.notes.store.get(old.id)
+
+    def _replace(self, note: Trace, gone: list[Trace]) -> None:
+        """Put `note` in the place of others: what their weights answer is to be answered by it from the next night on."""
+        learnt = [pair for old in gone if old.stage != ONLY_NOTED for pair in (*old.cues, *old.asked)]
+        questions = list(dict.fromkeys(question for question, _ in learnt))
+        replies = self.skills.answer(questions, [[note.text]] * len(questions)) if questions else []
+        said = {question: reply.text for question, reply in zip(questions, replies, strict=True)}
+        heard = tuple((question, text) for question, text in said.items() if text)
+        vetoes = [Veto(question, answer, time.time(), note.id) for question, answer in learnt if not said[question]]
+        self.notes.change(
+            REFLECTED,
+            update=[replace(note, heard=(*note.heard, *heard)), *(replace(old, superseded_by=note.id) for old in gone)],
+            veto=vetoes,
+        )

@@ -1,0 +1,151 @@
+"""Retention: what a brain knows by heart, and whether a night leaves it so.
+
+Dreamt questions whose answer the brain is sure of are known by heart. They stay with the mind, since what is not dreamt
+one night would not be held that night: every night rehearses most of them, learns anew what has slipped, and checks on the
+others, which it never trains on. What a person taught is not among them: it may be corrected and forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lab.data.tokenizer import ANSWER, QUIZ, START, UNKNOWN, decode
+from lab.disk import write_durably
+from lab.learning import Dream, dream
+from lab.learning.dreams import Opening
+from lab.memory import RecallIndex
+from lab.memory.index import likeness
+from lab.mind.skills import Skills, lesson_tokens
+from lab.models.checkpoint import load_brain
+
+Pair = tuple[str, str]  # a question and its answer
+
+PROBES = 160  # new dreamt questions that check what is kept
+CHECKED = 3  # one in so many of what is known by heart is a check that night
+MOST = 1200  # kept known by heart, the oldest first
+MOST_CHECKS = 300  # of them in one night
+ENOUGH = 600  # known by heart, from which on no night need dream of more
+DREAMT = 6000  # dreams in which a brain finds what it knows by heart, before it is shipped
+FILE = "by_heart.json"  # beside a brain's weights
+STEADY = 0.9  # probability of an answer from which on it counts as known; what it guesses of things that are not comes and goes
+SAME_QUESTION = 0.8  # likeness from which on two questions are taken for one
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a night holds to while it learns."""
+
+    dreams: list[Dream]  # to rehearse
+    rehearsed: list[Pair]  # what they hold of what was known by heart before
+    checks: list[tuple[str, str | None]]  # questions with what the brain says now: None is not knowing
+    slipped: list[Pair]  # known by heart once, and now answered otherwise
+    by_heart: list[Pair]  # what the mind keeps
+
+    def retained(self, skills: Skills) -> float | None:
+        """The share of the checks that are answered as before; None where nothing was dreamt."""
+        if not self.checks:
+            return None
+        now = skills.answer([question for question, _ in self.checks])
+        return sum(reply.text == said for reply, (_, said) in zip(now, self.checks, strict=True)) / len(self.checks)
+
+    def slips(self, skills: Skills) -> list[Pair]:
+        """What is rehearsed and was known by heart before, but is answered otherwise now."""
+        now = skills.answer([question for question, _ in self.rehearsed]) if self.rehearsed else []
+        return [pair for pair, reply in zip(self.rehearsed, now, strict=True) if reply.text != pair[1]]
+
+    def noise(self) -> float:
+        """One standard error at the retention of 0.97 that a good night has: less cannot be told from chance."""
+        return float((0.03 * 0.97 / len(self.checks)) ** 0.5) if self.checks else 0.0
+
+
+def write_by_heart(folder: Path, count: int = DREAMT, seed: int = 0) -> Path:
+    """Write what the brain in `folder` knows by heart beside it, as far as `count` dreams show it; gives the path."""
+    _, brain = load_brain(folder)
+    draws, openings = torch.Generator().manual_seed(seed), (Opening(START, 0.3, never=(QUIZ,)),)
+    dreams = [one for batch in dream(brain, count, draws, openings=openings) for one in batch if _known(one)]
+    sure = dict(_sure(Skills(brain), list(dict.fromkeys(map(_asked, dreams)))))
+    met = Counter[str]()
+    pairs: list[
+        tuple[int, Pair]
+    ] = []  # with how many others have the same answer before: as much as possible is to be there
+    for question, answer in sure.items():
+        if answer:
+            pairs.append((met[answer], (question, answer)))
+            met[answer] += 1
+    kept = [pair for _, pair in sorted(pairs, key=lambda one: one[0])[:MOST]]
+    write_durably(folder / FILE, json.dumps(kept, ensure_ascii=False, indent=0).encode())
+    return folder / FILE
+
+
+def load_by_heart(folder: Path) -> list[Pair]:
+    """Read what the brain in `folder` knows by heart; nothing where nobody wrote it down, or not whole."""
+    try:
+        read = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return [(str(question), str(answer)) for question, answer in read][:MOST]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def hold_to(
+    skills: Skills, dreams: Sequence[Dream], by_heart: Sequence[Pair], tonight: Sequence[Pair], taught: Sequence[Pair],
+    seed: int = 0,
+) -> Holding:  # fmt: skip
+    """Settle what a night holds to: its dreams, and what was known by heart before; neither what is learnt `tonight`
+    otherwise nor, of what stays, anything that answers as something `taught` does. `seed` draws the checks."""
+    apart = _apart([question for question, _ in tonight])
+    fresh = [one for one in dreams if apart(_asked(one))]
+    probes = [one for i, one in enumerate(fresh) if i % CHECKED == 0 and _known(one)][:PROBES]
+    aside = set(probes)
+    rest = [one for one in fresh if one not in aside]
+    checks = _sure(skills, [_asked(one) for one in probes])
+
+    answers = {answer.lower() for _, answer in (*tonight, *taught)}
+    old = [pair for pair in by_heart if pair[1].lower() not in answers and apart(pair[0])]
+    replies = skills.answer([question for question, _ in old]) if old else []
+    kept = [pair for pair, reply in zip(old, replies, strict=True) if reply.text == pair[1]]
+    slipped = [pair for pair, reply in zip(old, replies, strict=True) if reply.text != pair[1]]
+    drawn = set(random.Random(seed).sample(kept, min(MOST_CHECKS, len(kept) // CHECKED)))
+    checks += [pair for pair in kept if pair in drawn]
+    rehearsed = [pair for pair in kept if pair not in drawn]
+    rest += [Dream((*lesson_tokens(*pair),)) for pair in rehearsed]
+
+    found = {q: a for q, a in (*checks, *_sure(skills, [_asked(one) for one in rest if _known(one)])) if a}
+    new = [(q, a) for q, a in found.items() if a.lower() not in answers]
+    return Holding(rest, rehearsed, checks, slipped, list(dict.fromkeys((*old, *new)))[:MOST])
+
+
+def _known(one: Dream) -> bool:
+    """Whether a dream is a question from the weights alone that had an answer."""
+    return one.tokens[0] == START and ANSWER in one.tokens and UNKNOWN not in one.tokens
+
+
+def _asked(one: Dream) -> str:
+    """The question of a dream that asks one."""
+    closed = one.tokens[0] == START and ANSWER in one.tokens
+    return decode(list(one.tokens[1 : one.tokens.index(ANSWER)])) if closed else ""
+
+
+def _apart(learnt: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a question is another one than those to be learnt: a dream of these would hold the old answer."""
+    index = RecallIndex()
+    for key, question in enumerate(learnt):
+        index.add(key, [question])
+
+    def other(asked: str) -> bool:
+        near = index.search(asked, 1) if asked else []
+        return not near or likeness(asked, learnt[near[0][0]]) < SAME_QUESTION
+
+    return other
+
+
+def _sure(skills: Skills, questions: Sequence[str]) -> list[tuple[str, str | None]]:
+    """The questions whose answer the brain is sure of, with it: what it half knows comes and goes by itself."""
+    replies = skills.answer(questions) if questions else []
+    return [(q, reply.text) for q, reply in zip(questions, replies, strict=True) if reply.probability >= STEADY]
