@@ -124,23 +124,31 @@ def bench_page(requests: int = 300) -> dict[str, Any]:
 
 
 def bench_mind(brain: str, notes: int = 200, rounds: int = 60, crowd: int = 100_000) -> list[dict[str, Any]]:
-    """Teaching, asking, the first byte, a night for 20 facts, and recall among 100,000 traces, by the mind itself."""
+    """Teaching, reflecting, asking notes and weights, the first byte, a night for 20 facts, and recall among 100,000 traces,
+    by the mind itself."""
     from lab.config import MindConfig
     from lab.mind import Mind
     from lab.mind.exam import facts_for_exam
 
     facts, awake = facts_for_exam("bench", notes), MindConfig(auto_sleep=False)
-    seconds: dict[str, list[float]] = {"teach": [], "ask": [], "first byte": [], "recall": []}
+    seconds: dict[str, list[float]] = {
+        what: [] for what in ("teach", "reflect", "ask", "first byte", "recall", "weights")
+    }
     with tempfile.TemporaryDirectory() as home, Mind.create("bench", brain, Path(home) / "minds", awake) as mind:
         mind.teach("The bench is made of wood.")
         mind.ask("What is the bench made of?")
         for fact in facts:
             with _timed(seconds["teach"]):
                 mind.teach(fact.say(0))
+        mind.reflect()
+        for fact in facts_for_exam("bench, told later", 20):
+            mind.teach(fact.say(0))
+            with _timed(seconds["reflect"]):
+                mind.reflect()
         for fact in facts[:rounds]:
             with _timed(seconds["ask"]):
-                answer = mind.ask_stream(fact.ask(0))
                 with _timed(seconds["first byte"]):
+                    answer = mind.ask_stream(fact.ask(0))
                     next(answer)
                 for _ in answer:
                     pass
@@ -157,8 +165,13 @@ def bench_mind(brain: str, notes: int = 200, rounds: int = 60, crowd: int = 100_
         with _timed(night):
             for _ in mind.sleep():
                 pass
+        for fact in facts[:20]:
+            with _timed(seconds["weights"]):
+                mind.ask(fact.ask(-1), "weights")
     named = (
-        ("teach, ms, p95", seconds["teach"], 0.95, 1000, 20), ("ask, ms, p95", seconds["ask"], 0.95, 1000, 300),
+        ("teach, ms, p95", seconds["teach"], 0.95, 1000, 20), ("reflect on a note, ms, p95", seconds["reflect"], 0.95, 1000, None),
+        ("ask, ms, p95", seconds["ask"], 0.95, 1000, 300),
+        ("ask the weights in other words, ms, p95", seconds["weights"], 0.95, 1000, 300),
         ("first byte, ms, p95", seconds["first byte"], 0.95, 1000, 100), ("night for 20 facts, s", night, 0.5, 1, 60),
         (f"recall among {crowd:,} traces, ms, p99", seconds["recall"], 0.99, 1000, 20),
     )  # fmt: skip

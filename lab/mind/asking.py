@@ -16,6 +16,8 @@ from lab.mind.skills import Reply, Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
 AS_SURE = 0.05  # difference of two beliefs below which the newer note is read first
+BELIEVED = 0.6  # probability from which on a note is taken to answer
+TRUSTED = 0.55  # probability from which on what the weights recall is taken to answer
 READINGS = 24  # ways in which a question is put that the weights do not surely know
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
@@ -84,7 +86,7 @@ class Asking:
         alike = [one for one in believed if one[0] >= believed[0][0] - AS_SURE]
         newest = sorted(alike, key=lambda one: one[1].id, reverse=True)
         for sure, trace in [*newest, *believed[len(alike) :]]:
-            if sure <= 1 - self.skills.unknown_threshold:
+            if sure < BELIEVED:
                 break
             text = self.skills.read(self.skills.open(question, [trace.text])).text
             if text is not None and text.lower() not in vetoed:
@@ -120,7 +122,7 @@ class Asking:
         """
         found = [one for one in recollections(self.skills, question) if one.answer.lower() not in vetoed]
         best = max(found, key=lambda one: trust(question, one), default=None)
-        if best is None or trust(question, best) <= 1 - self.skills.unknown_threshold:
+        if best is None or trust(question, best) < TRUSTED:
             return None
         return Reply(best.answer, trust(question, best), best.unknown)
 

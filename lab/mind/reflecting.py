@@ -22,6 +22,7 @@ from lab.mind.skills import Skills
 
 COMPARED = 3  # notes that are compared for their words, beside those that its question finds
 POSSIBLE = 0.3  # belief below which a note does not answer the other's question
+SURELY = 0.6  # probability from which on two notes are taken to be about one thing: to replace in error is worse than to keep both
 SAME = 0.95  # likeness of their questions from which on two notes with one answer say the same
 
 
@@ -84,7 +85,7 @@ class Reflecting:
             (doubt_back,) = self.skills.doubts(theirs, [note.text])
             back = belief(theirs, note.text, likeness(theirs, note.text), doubt_back)
             alike = likeness(question, theirs)
-            if about_one(forth, back, alike) > 1 - self.skills.unknown_threshold:
+            if about_one(forth, back, alike) >= SURELY:
                 found.append((old, alike))
         return found
 
