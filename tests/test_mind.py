@@ -386,7 +386,7 @@ def test_of_two_notes_as_sure_the_newer_is_read(mind: Mind) -> None:
 def test_an_agenda_survives_the_disk(tmp_path: Path) -> None:
     from lab.mind.night import Due
 
-    agenda = Agenda((Due(1, "a", (("q", "b"),)),), (("q", "w"),), (("k", "v"),), (("h", "x"),))
+    agenda = Agenda((Due(1, "a", (("q", "b"),)),), (("q", "w"),), (("k", "v"),), (("h", "x"),), (("g", "y"),))
     agenda.save(tmp_path / "a.json")
     assert Agenda.load(tmp_path / "a.json") == agenda
 
@@ -424,16 +424,16 @@ def _in_thread(work: Callable[[], Any]) -> Any:
 
 
 def test_the_weights_answer_only_what_is_likely(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What they do not surely know is put otherwise; an answer counts that is known and, as a note, answers what was asked."""
+    """What they do not surely know is put otherwise; an answer counts that is likely and, as a note, answers what was asked."""
     put = ["Which is my name?", "What is my name?"]
     monkeypatch.setattr(mind.skills, "readings", lambda question, count: put)
-    for known, doubt, said in ((0.05, 0.01, True), (0.999, 0.01, False), (0.05, 0.999, False)):
-        replies = [Reply("Zed", 0.9, 0.99), Reply("Zora", 0.9, known)]
+    for likely, doubt, said in ((0.9, 0.01, True), (0.001, 0.01, False), (0.9, 0.999, False)):
+        replies = [Reply("Zed", 0.001, 0.99), Reply("Zora", likely, 0.05)]
         monkeypatch.setattr(mind.skills, "guess", lambda questions, found=replies: found)
         monkeypatch.setattr(mind.skills, "doubts", lambda question, notes, doubt=doubt: [0.999, doubt])
         *pieces, answer = mind.ask_stream("Which is my name?", "weights")
         assert isinstance(answer, Answer) and "".join(map(str, pieces)) == answer.text
-        assert (answer.known, answer.text == "Zora") == (said, said), (known, doubt)
+        assert (answer.known, answer.text == "Zora") == (said, said), (likely, doubt)
         assert not said or 0.5 < answer.confidence < 1
     monkeypatch.setattr(mind.skills, "guess", lambda questions: [Reply("Zora", 0.9, 0.05) for _ in questions])
     monkeypatch.setattr(mind.skills, "doubts", lambda question, notes: [0.01 for _ in notes])
@@ -483,22 +483,30 @@ def test_a_night_holds_what_was_known_and_not_what_is_taught(mind: Mind) -> None
     """What earlier nights found known is rehearsed or checked, what slipped is learnt anew, what teaching touches is let go."""
     france, peru = ("What is the capital of France?", "Paris"), ("What is the capital of Peru?", "Lima")
     slipped, touched = ("What is the capital of Spain?", "Oslo"), ("What is the capital of Italy?", "Rome")
-    dreams = [Dream((*lesson_tokens(*peru),)), Dream((*lesson_tokens("Where do I live?", "Bonn"),))]
-    held = hold_to(
-        mind.skills, dreams, [france, slipped, touched], [("Where do I live?", "Ulm")], [("Where was I born?", "Rome")]
+    home, work = (
+        Dream((*lesson_tokens(question, "Bonn"),)) for question in ("Where do I live?", "Where is my office?")
     )
-    assert held.slipped == [slipped] and held.by_heart == [france, slipped, peru]
-    assert Dream((*lesson_tokens("Where do I live?", "Bonn"),)) not in held.dreams
-    assert peru in held.checks
-    assert france in held.checks or Dream((*lesson_tokens(*france),)) in held.dreams
-    assert held.retained(mind.skills) == 1.0 and hold_to(mind.skills, [], [], [], []).retained(mind.skills) is None
+    tonight, gone = (
+        [("Where do I live?", "Ulm"), ("What is the capital of Italy?", "Pisa")],
+        [("Where was it?", "bonn")],
+    )
+    held = hold_to(mind.skills, [home, work], [france, slipped, touched], tonight, gone)
+    assert held.slipped == [slipped] and held.by_heart == [france, slipped]
+    assert (
+        held.dreams == [Dream((*lesson_tokens(*france),))]
+        and held.rehearsed == [france]
+        and held.slips(mind.skills) == []
+    )
+    first = hold_to(mind.skills, [Dream((*lesson_tokens(*peru),))], [], tonight)
+    assert first.by_heart == [peru] and first.checks == [peru] and first.retained(mind.skills) == 1.0
+    assert hold_to(mind.skills, [], [], []).retained(mind.skills) is None
 
 
 def test_a_question_is_altered_in_one_word(mind: Mind) -> None:
     """Another word is dreamt in the place that is named, and nothing else changes."""
     questions, draws = ["What is my cat's name?", "Where do I live?"] * 4, torch.Generator().manual_seed(0)
     altered = alter(mind.skills.brain, questions, [3, 3] * 4, draws)
-    assert sum(one != question for one, question in zip(altered, questions, strict=True)) > 4
+    assert sum(one != question for one, question in zip(altered, questions, strict=True)) > 1
     for one, question in zip(altered, questions, strict=True):
         words, before = one.split(" "), question.split(" ")
         assert words[:3] + words[4:] == before[:3] + before[4:]

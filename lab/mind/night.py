@@ -53,7 +53,8 @@ class Agenda:
     due: tuple[Due, ...]
     unlearn: tuple[tuple[str, str], ...] = ()
     kept: tuple[tuple[str, str], ...] = ()  # questions and answers of earlier nights
-    by_heart: tuple[tuple[str, str], ...] = ()  # what earlier nights found known by heart
+    by_heart: tuple[tuple[str, str], ...] = ()  # what was known before anything was taught
+    gone: tuple[tuple[str, str], ...] = ()  # what was taught once, and was replaced, disputed or forgotten
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
@@ -65,7 +66,7 @@ class Agenda:
             tuple(Due(row["trace"], row["text"], tuple((q, a) for q, a in row["asked"])) for row in read["due"]),
             tuple((q, a) for q, a in read["unlearn"]),
             tuple((q, a) for q, a in read["kept"]),
-            tuple((q, a) for q, a in read.get("by_heart", ())),
+            *(tuple((q, a) for q, a in read.get(name, ())) for name in ("by_heart", "gone")),
         )
 
 
@@ -94,7 +95,7 @@ def sleep(
         dreams += batch
         yield Dreamt(len(dreams), config.dreams + len(cues), spent())
     tonight = [pair for pairs in lessons.values() for pair in pairs] + [*agenda.unlearn]
-    held = hold_to(skills, dreams, agenda.by_heart, tonight, agenda.kept, seed)
+    held = hold_to(skills, dreams, agenda.by_heart, tonight, agenda.gone, seed)
     yield ByHeart([list(pair) for pair in held.by_heart], len(held.slipped))
     anchor = hold(before, held.dreams)
     yield Phase("NREM", "learning by heart", spent())

@@ -1,8 +1,8 @@
 """Retention: what a brain knows by heart, and whether a night leaves it so.
 
-Dreamt questions whose answer the brain is sure of are known by heart. They stay with the mind, since what is not dreamt
-one night would not be held that night: every night rehearses most of them, learns anew what has slipped, and checks on the
-others, which it never trains on. What a person taught is not among them: it may be corrected and forgotten.
+Dreamt questions whose answer the brain is sure of, before it is taught anything, are known by heart. They stay with the
+mind, since what is not dreamt one night would not be held that night: every night rehearses most of them, learns anew what
+has slipped, and checks on the others, which it does not train on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from lab.data.tokenizer import ANSWER, QUIZ, START, UNKNOWN, decode
+from lab.data.tokenizer import ANSWER, BYTES, QUIZ, START, UNKNOWN, decode
 from lab.disk import write_durably
 from lab.learning import Dream, dream
 from lab.learning.dreams import Opening
@@ -94,31 +94,34 @@ def load_by_heart(folder: Path) -> list[Pair]:
 
 
 def hold_to(
-    skills: Skills, dreams: Sequence[Dream], by_heart: Sequence[Pair], tonight: Sequence[Pair], taught: Sequence[Pair],
+    skills: Skills, dreams: Sequence[Dream], by_heart: Sequence[Pair], tonight: Sequence[Pair], gone: Sequence[Pair] = (),
     seed: int = 0,
 ) -> Holding:  # fmt: skip
-    """Settle what a night holds to: its dreams, and what was known by heart before; neither what is learnt `tonight`
-    otherwise nor, of what stays, anything that answers as something `taught` does. `seed` draws the checks."""
+    """Settle what a night holds to: its dreams, and what was known by heart before, but for questions that are learnt
+    otherwise `tonight` and dreams that answer as something `gone` did. `seed` draws the checks.
+
+    What is known by heart is found in the dreams of a mind's first night, when nothing taught is in the weights yet.
+    """
     apart = _apart([question for question, _ in tonight])
-    fresh = [one for one in dreams if apart(_asked(one))]
+    left = {answer.lower() for _, answer in gone}
+    fresh = [one for one in dreams if apart(_asked(one)) and _answered(one).lower() not in left]
     probes = [one for i, one in enumerate(fresh) if i % CHECKED == 0 and _known(one)][:PROBES]
     aside = set(probes)
     rest = [one for one in fresh if one not in aside]
     checks = _sure(skills, [_asked(one) for one in probes])
 
-    answers = {answer.lower() for _, answer in (*tonight, *taught)}
-    old = [pair for pair in by_heart if pair[1].lower() not in answers and apart(pair[0])]
+    old = [pair for pair in by_heart if apart(pair[0])]
     replies = skills.answer([question for question, _ in old]) if old else []
     kept = [pair for pair, reply in zip(old, replies, strict=True) if reply.text == pair[1]]
     slipped = [pair for pair, reply in zip(old, replies, strict=True) if reply.text != pair[1]]
     drawn = set(random.Random(seed).sample(kept, min(MOST_CHECKS, len(kept) // CHECKED)))
-    checks += [pair for pair in kept if pair in drawn]
     rehearsed = [pair for pair in kept if pair not in drawn]
+    if not by_heart:
+        sure = {q: a for q, a in (*checks, *_sure(skills, [_asked(one) for one in rest if _known(one)])) if a}
+        old = list(sure.items())[:MOST]
+    checks += [pair for pair in kept if pair in drawn]
     rest += [Dream((*lesson_tokens(*pair),)) for pair in rehearsed]
-
-    found = {q: a for q, a in (*checks, *_sure(skills, [_asked(one) for one in rest if _known(one)])) if a}
-    new = [(q, a) for q, a in found.items() if a.lower() not in answers]
-    return Holding(rest, rehearsed, checks, slipped, list(dict.fromkeys((*old, *new)))[:MOST])
+    return Holding(rest, rehearsed, checks, slipped, old)
 
 
 def _known(one: Dream) -> bool:
@@ -130,6 +133,11 @@ def _asked(one: Dream) -> str:
     """The question of a dream that asks one."""
     closed = one.tokens[0] == START and ANSWER in one.tokens
     return decode(list(one.tokens[1 : one.tokens.index(ANSWER)])) if closed else ""
+
+
+def _answered(one: Dream) -> str:
+    """The answer of a dream that has one."""
+    return decode([t for t in one.tokens[one.tokens.index(ANSWER) + 1 :] if t < BYTES]) if _known(one) else ""
 
 
 def _apart(learnt: Sequence[str]) -> Callable[[str], bool]:

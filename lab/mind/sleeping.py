@@ -29,7 +29,9 @@ def plan_night(notes: Notes, night: int) -> Agenda:
     kept = tuple(pair for t in live if t.id not in chosen and t.stage != NOTES for pair in t.cues)
     unlearn = tuple((veto.question, veto.answer) for veto in notes.vetoes if not veto.trained)
     by_heart = json.loads(notes.store.setting(BY_HEART, "[]") or "[]")
-    return Agenda(due, unlearn, kept, tuple((question, answer) for question, answer in by_heart))
+    dead = [t for t in notes.traces(all=True) if not t.alive]
+    gone = tuple(pair for t in dead[-NIGHT_TRACES:] for pair in (*t.asked, *t.cues))
+    return Agenda(due, unlearn, kept, tuple((question, answer) for question, answer in by_heart), gone)
 
 
 def settle_night(notes: Notes, night: int, agenda: Agenda, events: Sequence[NightEvent]) -> bool:
