@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from lab.memory import Trace
-from lab.mind.judgement import Recollection, belief, trust
+from lab.mind.judgement import belief
 from lab.mind.messages import checked, plain
 from lab.mind.notes import Notes
 from lab.mind.replies import WEIGHTS as FROM_WEIGHTS
 from lab.mind.replies import Answer, MindError, unknown
-from lab.mind.skills import Reply, Skills
+from lab.mind.skills import Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
 AS_SURE = 0.05  # difference of two beliefs below which the newer note is read first
 BELIEVED = 0.6  # probability from which on a note is taken to answer
-TRUSTED = 0.55  # probability from which on what the weights recall is taken to answer
-READINGS = 24  # ways in which a question is put that the weights do not surely know
+LIKELY = 0.025  # probability from which on what the weights recall is given as the answer
+READINGS = 24  # times that a question is put plainly before the weights are asked
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
 
@@ -42,13 +42,11 @@ class Asking:
             yield answer.text
         doubt = 1.0
         if answer is None and memory != "notes":
-            reply = yield from self._from_weights(question, vetoed)
-            if reply.text is None:
-                reply = self._recall(question, vetoed) or reply
-                yield from [reply.text] if reply.text is not None else []
-            doubt = reply.unknown
-            if reply.text is not None:
-                answer = Answer(reply.text, FROM_WEIGHTS, reply.probability, (), question, memory)
+            text, sure = self._from_weights(question, vetoed)
+            doubt = 1 - sure
+            if sure >= LIKELY:
+                answer = Answer(text, FROM_WEIGHTS, sure, (), question, memory)
+                yield text
         if answer is None:
             answer = unknown(question, memory, doubt)
             yield answer.text
@@ -100,31 +98,22 @@ class Asking:
             last = self._last = question, self.skills.plainly([question])[0]
         return last[1]
 
-    def _from_weights(self, question: str, vetoed: list[str]) -> Generator[str, None, Reply]:
-        """Stream the weights' answer; where an answer to such a question was called wrong, wait for the whole first."""
-        reply: Reply | None = None
-        for piece in self.skills.answer_stream(question):
-            if isinstance(piece, Reply):
-                reply = piece
-            elif not vetoed:
-                yield piece
-        assert reply is not None
-        if reply.text is not None and reply.text.lower() in vetoed:
-            return Reply(None, 1 - reply.probability, reply.unknown)
-        if vetoed and reply.text is not None:
-            yield reply.text
-        return reply
+    def _from_weights(self, question: str, vetoed: list[str]) -> tuple[str, float]:
+        """What the weights most likely answer to what the question may mean, and how likely that is.
 
-    def _recall(self, question: str, vetoed: list[str]) -> Reply | None:
-        """What the weights answer to what the question may mean, where that most likely answers it.
-
-        A question is put in several ways; what the weights say to each is put before the brain as a note would be.
+        A reading counts as often as the brain puts the question so, all together as much as the question as it is; what is
+        said to it counts as it is likely and known. So an answer that only one way of asking brings up is doubted.
         """
-        found = [one for one in recollections(self.skills, question) if one.answer.lower() not in vetoed]
-        best = max(found, key=lambda one: trust(question, one), default=None)
-        if best is None or trust(question, best) < TRUSTED:
-            return None
-        return Reply(best.answer, trust(question, best), best.unknown)
+        shares = {question: 0.5}
+        for reading, share in self.skills.readings(question, READINGS).items():
+            shares[reading] = shares.get(reading, 0.0) + share / 2
+        likely: dict[str, tuple[float, str]] = {}
+        for share, reply in zip(shares.values(), self.skills.guess([*shares]), strict=True):
+            if reply.text and reply.text.lower() not in vetoed:
+                so_far, text = likely.get(reply.text.lower(), (0.0, reply.text))
+                likely[text.lower()] = so_far + share * reply.probability * (1 - reply.unknown), text
+        sure, text = max(likely.values(), default=(0.0, ""))
+        return text, sure
 
     def _used(self, answer: Answer) -> Answer:
         """Note that a trace answered; it may earn its promotion."""
@@ -136,15 +125,3 @@ class Asking:
             heard = (*heard, (answer.question, answer.text))[-HEARD:]
         self.notes.change("", update=[replace(trace, uses=trace.uses + 1, used_at=time.time(), heard=heard)])
         return replace(answer, traces=(self.notes.store.get(trace.id),))
-
-
-def recollections(skills: Skills, question: str) -> list[Recollection]:
-    """What the weights answer to all that a question may mean, each put before the brain as a note would be."""
-    readings = skills.readings(question, READINGS)
-    replies = skills.guess(readings)
-    found = [(reading, reply) for reading, reply in zip(readings, replies, strict=True) if reply.text]
-    doubts = skills.doubts(question, [f"{reading} {reply.text}" for reading, reply in found])
-    return [
-        Recollection(reading, reply.text or "", reply.probability, reply.unknown, doubt)
-        for (reading, reply), doubt in zip(found, doubts, strict=True)
-    ]

@@ -17,21 +17,7 @@ from lab.config import MindConfig
 from lab.data.curriculum.facts import MadeFact, clash, make_fact
 from lab.memory import RecallIndex
 from lab.memory.index import likeness
-from lab.mind.asking import recollections
-from lab.mind.judgement import (
-    ABOUT_ONE,
-    ALIKE,
-    EVIDENCE,
-    RECALL,
-    RECALLED,
-    WEIGHTS,
-    belief,
-    evidence,
-    likenesses,
-    recollected,
-)
-from lab.mind.night import Agenda, Due, sleep
-from lab.mind.retention import load_by_heart
+from lab.mind.judgement import ABOUT_ONE, ALIKE, EVIDENCE, WEIGHTS, belief, evidence, likenesses
 from lab.mind.skills import Skills
 from lab.models.checkpoint import load_brain
 
@@ -97,27 +83,6 @@ def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         index.add(number, [note, question])
 
 
-def gather_recollections(folder: Path, seed: str, count: int) -> Iterator[Pair]:
-    """Let the brain in `folder` sleep on `count` facts, then ask its weights for them in three wordings each, and for twice
-    as many others: what it recalls where it does not surely know."""
-    rng = random.Random(f"recollections {seed}")
-    facts = _made(rng, 3 * count)
-    due = tuple(
-        Due(number, fact.say(0), ((fact.ask(0), fact.value.text),)) for number, fact in enumerate(facts[:count])
-    )
-    _, brain = load_brain(folder)
-    for _ in sleep(brain, Agenda(due, by_heart=tuple(load_by_heart(folder))), MindConfig(), seed=1):
-        pass
-    skills = Skills(brain)
-    for number, fact in enumerate(facts):
-        wordings = [0, -1, rng.randrange(len(fact.relation.ask))] if number < count else [rng.choice((0, 0, -1))]
-        for question in dict.fromkeys(fact.ask(wording) for wording in wordings):
-            if skills.open(question).unknown < skills.unknown_threshold:
-                continue
-            for one in recollections(skills, question):
-                yield Pair(recollected(question, one), number < count and one.answer == fact.value.text)
-
-
 def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:
     """The weights of EVIDENCE by logistic regression (Newton's method)."""
     seen = np.array([pair.evidence for pair in pairs])
@@ -132,16 +97,12 @@ def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:
 
 
 def calibrate(brains: Sequence[Path], seed: str = "tune", count: int = 150) -> dict[str, tuple[float, float]]:
-    """Give for each name in EVIDENCE, ALIKE and RECALLED the weight in use, and the one that fits what all of `brains` read
-    and recall."""
+    """Give for each name in EVIDENCE and ALIKE the weight in use, and the one that fits what all of `brains` read."""
     readers = [Skills(load_brain(folder)[1]) for folder in brains]
-    answers = [pair for reader in readers for pair in gather(reader, seed, count)]
-    changes = [pair for reader in readers for pair in gather_changes(reader, seed, count)]
-    recalls = [pair for folder in brains for pair in gather_recollections(folder, seed, count // 2)]
     rows: dict[str, tuple[float, float]] = {}
-    for about, names, used, pairs in (
-        ("answers", EVIDENCE, WEIGHTS, answers), ("about one", ALIKE, ABOUT_ONE, changes), ("recalled", RECALLED, RECALL, recalls)
+    for about, names, used, gathered in (
+        ("answers", EVIDENCE, WEIGHTS, gather), ("about one", ALIKE, ABOUT_ONE, gather_changes)
     ):  # fmt: skip
-        found = fit(pairs)
+        found = fit([pair for reader in readers for pair in gathered(reader, seed, count)])
         rows |= {f"{about}: {name}": (u, float(w)) for name, u, w in zip(names, used, found, strict=True)}
     return rows

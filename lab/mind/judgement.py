@@ -8,9 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from lab.memory.index import likeness
 from lab.mind.messages import PERSONS, whom
 
 EVIDENCE = (
@@ -21,11 +19,6 @@ ALIKE = (
     "always", "log-odds that the old note answers", "log-odds that the new note answers", "likeness of the questions", "one question",
 )  # fmt: skip
 ABOUT_ONE = (-3.82, 0.70, 0.36, -0.40, 2.33)
-RECALLED = (
-    "always", "as it was asked", "log-odds of knowing", "log-probability of the answer", "log-odds that it answers", "log-likeness",
-    "the person lacking", "another person", "names and numbers lacking",
-)  # fmt: skip
-RECALL = (0.15, 1.37, -0.09, 0.68, 0.27, 0.49, 0.76, -0.30, 0.00)
 ONE_QUESTION = 0.99  # likeness from which on two questions are one
 FLOOR = 1e-4  # a probability nearer to 0 or 1 says no more
 LEAST_LIKE = 0.01
@@ -50,33 +43,6 @@ def evidence(question: str, note: str, alike: float, unknown: float) -> tuple[fl
 def belief(question: str, note: str, alike: float, unknown: float) -> float:
     """The probability that `note` answers `question`, where the brain that read both does not know with `unknown`."""
     return _logistic(WEIGHTS, evidence(question, note, alike, unknown))
-
-
-@dataclass(frozen=True)
-class Recollection:
-    """What the weights answer to one reading of a question; `doubt` is of not knowing the question, where the reading with
-    its answer is a note."""
-
-    reading: str
-    answer: str
-    probability: float  # of the answer
-    unknown: float  # probability of not knowing, for the reading
-    doubt: float
-
-
-def recollected(question: str, one: Recollection) -> tuple[float, ...]:
-    """What speaks for a recollection as the answer to `question`, in the order of RECALLED."""
-    same = one.reading == question
-    always, reads, near, *lacking = evidence(
-        question, f"{one.reading} {one.answer}", likeness(question, one.reading), one.doubt
-    )
-    known, likely = _log_odds(1 - one.unknown), math.log(max(one.probability, FLOOR))
-    return always, float(same), known, likely, 0.0 if same else reads, near, *lacking
-
-
-def trust(question: str, one: Recollection) -> float:
-    """The probability that a recollection is right."""
-    return _logistic(RECALL, recollected(question, one))
 
 
 def _log_odds(p: float) -> float:

@@ -32,8 +32,8 @@ REM_STEPS = 12  # small ones, of one round, where something slipped
 REM_ROUNDS = 3
 REM_RATE = 0.3  # of the night's rate
 DOUBT = 0.3  # probability of not knowing above which a question and its note do not fit
-SIBLINGS = 160  # dreams of a night that begin as its questions do, or differ from one in a word
-FOR_EACH = 8  # of them at least for each trace
+BEGUN, BEGUN_EACH = 80, 4  # dreams of a night that begin as its questions do, and at least so many for each trace
+ALTERED, ALTERED_EACH = 240, 12  # the same of those that ask one of its questions with another word in it
 OLD_LESSONS = 400  # lessons of earlier nights that are rehearsed
 
 
@@ -228,15 +228,15 @@ def _cues(skills: Skills, lessons: dict[int, list[tuple[str, str]]], draws: torc
     learnt = [pairs for pairs in lessons.values() if pairs]
     begins, altered = list[str](), list[tuple[str, int]]()
     for pairs in learnt:
-        for i in range(max(FOR_EACH, SIBLINGS // len(learnt))):
-            question = pairs[i // 2 % len(pairs)][0]
-            words = question.split(" ")
-            things = [place for place, word in enumerate(words) if re.sub(r"\W", "", word.lower()) not in STOP]
-            if i % 2 and things:
+        for i in range(max(BEGUN_EACH, BEGUN // len(learnt))):
+            words = pairs[i % len(pairs)][0].split(" ")
+            begins.append(" ".join(words[: int(torch.randint(1, max(2, len(words)), (1,), generator=draws))]))
+        for i in range(max(ALTERED_EACH, ALTERED // len(learnt))):
+            question = pairs[i % len(pairs)][0]
+            words = re.sub(r"[^\w ]", "", question.lower()).split(" ")
+            things = [place for place, word in enumerate(words) if word not in STOP]
+            if things:
                 altered.append((question, things[int(torch.randint(0, len(things), (1,), generator=draws))]))
-            else:
-                cut = int(torch.randint(1, max(2, len(words)), (1,), generator=draws))
-                begins.append(" ".join(words[:cut]))
     known = {question for pairs in learnt for question, _ in pairs}
     others = alter(skills.brain, [q for q, _ in altered], [place for _, place in altered], draws) if altered else []
     return [

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,30 +148,6 @@ class Skills:
         return Reply(decode([t for t in tokens if t < BYTES]), math.exp(log_probability), unknown)
 
     @torch.no_grad()
-    def answer_stream(self, question: str) -> Iterator[str | Reply]:
-        """Yield the weights' answer in whole characters as it is written, and at last the Reply."""
-        opened = self.open(question)
-        unknown, sure, state = opened.unknown, opened.first, opened.state
-        written: list[int] = []
-        pending: list[int] = []
-        total = 0.0
-        while unknown < self.unknown_threshold and len(written) < LONGEST_ANSWER:
-            sure[UNKNOWN] = -math.inf
-            token = int(sure.argmax())
-            total += float(sure[token])
-            if token == END:
-                break
-            written.append(token)
-            pending.append(token)
-            piece = decode(pending)
-            if not piece.endswith("�") or len(pending) >= 4:
-                yield piece
-                pending.clear()
-            logits, state = self.brain(torch.tensor([[token]]), state)
-            sure = logits[0, -1].float().log_softmax(-1)
-        yield self._reply(written, total, unknown)
-
-    @torch.no_grad()
     def open(self, question: str, notes: Sequence[str] = ()) -> Opened:
         """Read a question, with its notes open or alone, up to where the answer begins."""
         logits, state = self.brain(torch.tensor([question_tokens(question, notes)]))
@@ -237,13 +214,13 @@ class Skills:
         fluent = (decode(one.tokens).strip() if one.ended and _fluency(one) >= FLUENT else "" for one in written)
         return [text or question for text, question in zip(fluent, questions, strict=True)]
 
-    def readings(self, question: str, count: int) -> list[str]:
-        """What a question may ask: as it is, put plainly, and put plainly in up to `count` other ways, the same each time."""
+    def readings(self, question: str, count: int) -> dict[str, float]:
+        """What a question may ask: plain wordings drawn `count` times, the same each time, with the share of each."""
         prompt = [START, *encode(clip(question)), QUIZ]
         draws = torch.Generator().manual_seed(0)
         drawn = complete(self.brain, [prompt] * count, LONGEST_ANSWER, stop=END, temperature=1.0, generator=draws)
-        texts = [decode(one.tokens).strip() for one in drawn if one.ended]
-        return list(dict.fromkeys([question, *self.plainly([question]), *filter(None, texts)]))
+        texts = Counter(decode(one.tokens).strip() for one in drawn if one.ended)
+        return {text: number / count for text, number in texts.items() if text}
 
     def quiz(self, notes: Sequence[str], count: int, generator: torch.Generator) -> list[list[tuple[str, str]]]:
         """Find up to `count` + 1 questions in each note, the most fluent first, each with the answer the brain expects."""
