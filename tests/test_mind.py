@@ -392,9 +392,13 @@ def test_an_agenda_survives_the_disk(tmp_path: Path) -> None:
 
 
 def test_answers_stream_as_they_are_written(mind: Mind) -> None:
-    """The pieces make up the answer, which comes from the weights byte by byte; the last thing is the answer itself."""
+    """The pieces make up the answer, which is given once it is settled; the last thing is the answer itself."""
     *pieces, answer = mind.ask_stream("What is the capital of France?", "weights")
-    assert isinstance(answer, Answer) and "".join(map(str, pieces)) == answer.text and len(pieces) > 3
+    assert (
+        isinstance(answer, Answer)
+        and "".join(map(str, pieces)) == answer.text == "Paris"
+        and answer.source == "weights"
+    )
     mind.teach("My favourite film is Spirited Away.")
     *pieces, answer = mind.ask_stream("What is my favourite film?")
     assert isinstance(answer, Answer) and "".join(map(str, pieces)) == answer.text == "Spirited Away"
@@ -423,36 +427,44 @@ def _in_thread(work: Callable[[], Any]) -> Any:
     return result
 
 
-def test_the_weights_answer_only_what_is_likely(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What they do not surely know is put otherwise; an answer counts that is likely and, as a note, answers what was asked."""
-    put = ["Which is my name?", "What is my name?"]
-    monkeypatch.setattr(mind.skills, "readings", lambda question, count: put)
-    for likely, doubt, said in ((0.9, 0.01, True), (0.001, 0.01, False), (0.9, 0.999, False)):
-        replies = [Reply("Zed", 0.001, 0.99), Reply("Zora", likely, 0.05)]
-        monkeypatch.setattr(mind.skills, "guess", lambda questions, found=replies: found)
-        monkeypatch.setattr(mind.skills, "doubts", lambda question, notes, doubt=doubt: [0.999, doubt])
-        *pieces, answer = mind.ask_stream("Which is my name?", "weights")
-        assert isinstance(answer, Answer) and "".join(map(str, pieces)) == answer.text
-        assert (answer.known, answer.text == "Zora") == (said, said), (likely, doubt)
-        assert not said or 0.5 < answer.confidence < 1
-    monkeypatch.setattr(mind.skills, "guess", lambda questions: [Reply("Zora", 0.9, 0.05) for _ in questions])
-    monkeypatch.setattr(mind.skills, "doubts", lambda question, notes: [0.01 for _ in notes])
-    mind.feedback(mind.ask("Which is my name?", "weights"), "wrong")
-    assert not mind.ask("Which is my name?", "weights").known
-    monkeypatch.undo()
-    first, *others = mind.skills.readings("What's my name?", 8)
-    assert first == "What's my name?" and "What is my name?" in others
-    assert [first, *others] == mind.skills.readings("What's my name?", 8), "the same each time"
+def test_the_weights_answer_what_the_readings_of_a_question_agree_on(
+    mind: Mind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is said to all readings adds up, each as often as the question is read so, as likely and as known as it is."""
+    monkeypatch.setattr(mind.skills, "readings", lambda question, count: {"A?": 0.5, "B?": 0.25, "C?": 0.25})
+    said = {
+        "Q?": Reply("Zed", 0.2, 0.5),
+        "A?": Reply("Zora", 0.9, 0.5),
+        "B?": Reply("zora", 0.8, 0.0),
+        "C?": Reply("Zed", 1.0, 0.99),
+    }
+    monkeypatch.setattr(mind.skills, "guess", lambda questions: [said[question] for question in questions])
+    *pieces, answer = mind.ask_stream("Q?", "weights")
+    assert (
+        isinstance(answer, Answer) and "".join(map(str, pieces)) == answer.text == "Zora" and answer.source == "weights"
+    )
+    assert answer.confidence == pytest.approx(0.25 * 0.9 * 0.5 + 0.125 * 0.8)
+    mind.feedback(answer, "wrong")
+    assert mind.ask("Q?", "weights").text == "Zed", "the next likely, once that was called wrong"
+    said["Q?"] = Reply("Zed", 0.2, 0.99)
+    unknown = mind.ask("Q?", "weights")
+    assert not unknown.known and unknown.confidence > 0.9, "too unlikely now"
+
+
+def test_a_question_is_read_in_the_same_ways_each_time(mind: Mind) -> None:
+    """Drawn plain wordings with their shares; what the weights would say is there however much they doubt it."""
+    read = mind.skills.readings("What's my name?", 8)
+    assert read == mind.skills.readings("What's my name?", 8) and 0.5 < sum(read.values()) <= 1
+    assert max(read, key=lambda reading: read[reading]) == "What is my name?"
     (blind,) = mind.skills.guess(["What is my name?"])
     assert blind.text and blind.unknown > 0.5, "it says what it would say, and that it does not know"
 
 
 def test_weights_answer_the_same_alone_and_side_by_side(mind: Mind) -> None:
-    """Batched and streamed decoding agree."""
+    """What stands beside a question changes nothing."""
     questions = ["What is the capital of France?", "What is the capital of Peru?", "What is my name?"]
-    together = mind.skills.answer(questions)
-    for question, reply in zip(questions, together, strict=True):
-        *_, alone = mind.skills.answer_stream(question)
+    for question, reply in zip(questions, mind.skills.answer(questions), strict=True):
+        (alone,) = mind.skills.answer([question])
         assert (alone.text, round(alone.probability, 3)) == (reply.text, round(reply.probability, 3))
 
 

@@ -1,7 +1,7 @@
 """The exam: what a mind made from a brain can really do, on facts and wordings that no brain was trained on.
 
-Answers from the weights are free-running and greedy, those from a note the likeliest of its words (Skills.read); right is only
-what equals the value (case and a first article aside).
+Answers from the weights are free-running and greedy, to several readings of a question that vote (Asking), those from a note
+the likeliest of its words (Skills.read); right is only what equals the value (case and a first article aside).
 Facts come from seeds that training never uses. Each figure has a 95% Wilson interval. Controls stand beside it.
 """
 

@@ -95,8 +95,9 @@ def sleep(
         dreams += batch
         yield Dreamt(len(dreams), config.dreams + len(cues), spent())
     tonight = [pair for pairs in lessons.values() for pair in pairs] + [*agenda.unlearn]
-    held = hold_to(skills, dreams, agenda.by_heart, tonight, agenda.gone, seed)
-    yield ByHeart([list(pair) for pair in held.by_heart], len(held.slipped))
+    held = hold_to(skills, dreams, agenda.by_heart if config.dreams else (), tonight, agenda.gone, seed)
+    if config.dreams:
+        yield ByHeart([list(pair) for pair in held.by_heart], len(held.slipped))
     anchor = hold(before, held.dreams)
     yield Phase("NREM", "learning by heart", spent())
     taught, audits = _divide(_newest(lessons), agenda.due)

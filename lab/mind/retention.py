@@ -52,13 +52,11 @@ class Holding:
         """The share of the checks that are answered as before; None where nothing was dreamt."""
         if not self.checks:
             return None
-        now = skills.answer([question for question, _ in self.checks])
-        return sum(reply.text == said for reply, (_, said) in zip(now, self.checks, strict=True)) / len(self.checks)
+        return sum(skills.recites(self.checks)) / len(self.checks)
 
     def slips(self, skills: Skills) -> list[Pair]:
         """What is rehearsed and was known by heart before, but is answered otherwise now."""
-        now = skills.answer([question for question, _ in self.rehearsed]) if self.rehearsed else []
-        return [pair for pair, reply in zip(self.rehearsed, now, strict=True) if reply.text != pair[1]]
+        return [pair for pair, said in zip(self.rehearsed, skills.recites(self.rehearsed), strict=True) if not said]
 
     def noise(self) -> float:
         """One standard error at the retention of 0.97 that a good night has: less cannot be told from chance."""
@@ -111,9 +109,9 @@ def hold_to(
     checks = _sure(skills, [_asked(one) for one in probes])
 
     old = [pair for pair in by_heart if apart(pair[0])]
-    replies = skills.answer([question for question, _ in old]) if old else []
-    kept = [pair for pair, reply in zip(old, replies, strict=True) if reply.text == pair[1]]
-    slipped = [pair for pair, reply in zip(old, replies, strict=True) if reply.text != pair[1]]
+    knows = skills.recites(old)
+    kept = [pair for pair, known in zip(old, knows, strict=True) if known]
+    slipped = [pair for pair, known in zip(old, knows, strict=True) if not known]
     drawn = set(random.Random(seed).sample(kept, min(MOST_CHECKS, len(kept) // CHECKED)))
     rehearsed = [pair for pair in kept if pair not in drawn]
     if not by_heart:

@@ -24,6 +24,7 @@ from lab.models.contract import widen
 from lab.models.sampling import Completion, complete
 
 MOST_BYTES = 240  # of one note, as read
+ROWS = 128  # lessons read side by side
 LONGEST_ANSWER = 96  # bytes
 WORD = 0.6  # nats by which an answer of one more word is likelier than it seems: a brain stops too early
 MOST_WORDS = 8  # of an answer that is found in a note
@@ -141,6 +142,27 @@ class Skills:
             )
             for one in written
         ]
+
+    @torch.no_grad()
+    def recites(self, pairs: Sequence[tuple[str, str | None]]) -> list[bool]:
+        """Whether each question is answered from the weights with just this answer, as `answer` would; None is not knowing.
+
+        One pass over question and answer: greedy decoding gives an answer if and only if each of its bytes is the likeliest.
+        """
+        found = [False] * len(pairs)
+        order = sorted(range(len(pairs)), key=lambda i: len(pairs[i][0]) + len(pairs[i][1] or ""))
+        for begin in range(0, len(order), ROWS):
+            chosen = order[begin : begin + ROWS]
+            lessons = [lesson_tokens(*pairs[i]) for i in chosen]
+            batch = pad(lessons)
+            logits = self.brain(batch[:, :-1])[0].float()
+            for row, (i, lesson) in enumerate(zip(chosen, lessons, strict=True)):
+                place = lesson.index(ANSWER)
+                doubts = float(logits[row, place].softmax(-1)[UNKNOWN]) >= self.unknown_threshold
+                logits[row, place, UNKNOWN] = -math.inf
+                said = logits[row, place : len(lesson) - 1].argmax(-1)
+                found[i] = doubts if pairs[i][1] is None else not doubts and said.tolist() == lesson[place + 1 :]
+        return found
 
     def _reply(self, tokens: list[int], log_probability: float, unknown: float) -> Reply:
         if unknown >= self.unknown_threshold or not tokens:
