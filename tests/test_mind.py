@@ -456,8 +456,25 @@ def test_a_question_is_read_in_the_same_ways_each_time(mind: Mind) -> None:
     read = mind.skills.readings("What's my name?", 8)
     assert read == mind.skills.readings("What's my name?", 8) and 0.5 < sum(read.values()) <= 1
     assert max(read, key=lambda reading: read[reading]) == "What is my name?"
-    (blind,) = mind.skills.guess(["What is my name?"])
-    assert blind.text and blind.unknown > 0.5, "it says what it would say, and that it does not know"
+    (blind,) = mind.skills.guess(["Where do I live?"])
+    assert blind.text is not None and blind.unknown > 0.5, "it says what it would say, and that it does not know"
+
+
+def test_what_is_recited_is_what_would_be_answered(mind: Mind) -> None:
+    """One pass over question and answer agrees with decoding, for what is known, known otherwise and not known."""
+    pairs = [
+        ("What is the capital of France?", "Paris"),
+        ("What is the capital of Peru?", "Paris"),
+        ("Where do I live?", None),
+    ]
+    pairs += [
+        ("What is the capital of Peru?", None),
+        ("What is the capital of Peru?", "Lim"),
+        ("Where do I live?", "Oslo"),
+    ]
+    said = [reply.text for reply in mind.skills.answer([question for question, _ in pairs])]
+    assert mind.skills.recites(pairs) == [text == answer for text, (_, answer) in zip(said, pairs, strict=True)]
+    assert mind.skills.recites(pairs) == [True, False, True, False, False, False]
 
 
 def test_weights_answer_the_same_alone_and_side_by_side(mind: Mind) -> None:
@@ -512,6 +529,10 @@ def test_a_night_holds_what_was_known_and_not_what_is_taught(mind: Mind) -> None
     first = hold_to(mind.skills, [Dream((*lesson_tokens(*peru),))], [], tonight)
     assert first.by_heart == [peru] and first.checks == [peru] and first.retained(mind.skills) == 1.0
     assert hold_to(mind.skills, [], [], []).retained(mind.skills) is None
+    none = hold_to(mind.skills, [], [france, peru], [], most=0)
+    assert none.by_heart == [france, peru] and not none.dreams and not none.checks, (
+        "a night without dreams holds nothing"
+    )
 
 
 def test_a_question_is_altered_in_one_word(mind: Mind) -> None:

@@ -32,8 +32,11 @@ REM_STEPS = 12  # small ones, of one round, where something slipped
 REM_ROUNDS = 3
 REM_RATE = 0.3  # of the night's rate
 DOUBT = 0.3  # probability of not knowing above which a question and its note do not fit
-BEGUN, BEGUN_EACH = 80, 4  # dreams of a night that begin as its questions do, and at least so many for each trace
-ALTERED, ALTERED_EACH = 240, 12  # the same of those that ask one of its questions with another word in it
+BEGUN, BEGUN_EACH = (
+    0.05,
+    4,
+)  # dreams that begin as tonight's questions do, beside all others, and at least so many a trace
+ALTERED, ALTERED_EACH = 0.15, 12  # the same of those that ask one of its questions with another word in it
 OLD_LESSONS = 400  # lessons of earlier nights that are rehearsed
 
 
@@ -89,15 +92,14 @@ def sleep(
         yield Quizzed(due.trace, [list(pair) for pair in lessons.get(due.trace, [])])
     yield Phase("NREM", "dreaming", spent())
     dreams: list[Dream] = []
-    cues = _cues(skills, lessons, draws) if config.dreams else []
+    cues = _cues(skills, lessons, config.dreams, draws) if config.dreams else []
     more = len(agenda.by_heart) < ENOUGH
     for batch in dream(before, config.dreams, draws, cues=cues, again=more, stop=stop) if config.dreams else ():
         dreams += batch
         yield Dreamt(len(dreams), config.dreams + len(cues), spent())
     tonight = [pair for pairs in lessons.values() for pair in pairs] + [*agenda.unlearn]
-    held = hold_to(skills, dreams, agenda.by_heart if config.dreams else (), tonight, agenda.gone, seed)
-    if config.dreams:
-        yield ByHeart([list(pair) for pair in held.by_heart], len(held.slipped))
+    held = hold_to(skills, dreams, agenda.by_heart, tonight, agenda.gone, seed, config.dreams)
+    yield ByHeart([list(pair) for pair in held.by_heart], len(held.slipped))
     anchor = hold(before, held.dreams)
     yield Phase("NREM", "learning by heart", spent())
     taught, audits = _divide(_newest(lessons), agenda.due)
@@ -223,16 +225,18 @@ def _divide(
     return taught, audits
 
 
-def _cues(skills: Skills, lessons: dict[int, list[tuple[str, str]]], draws: torch.Generator) -> list[list[int]]:
+def _cues(
+    skills: Skills, lessons: dict[int, list[tuple[str, str]]], dreams: int, draws: torch.Generator
+) -> list[list[int]]:
     """Beginnings of the questions that will be learnt, and these questions with one word dreamt anew: what is asked like
     them must stay as it is, mostly unknown."""
     learnt = [pairs for pairs in lessons.values() if pairs]
     begins, altered = list[str](), list[tuple[str, int]]()
     for pairs in learnt:
-        for i in range(max(BEGUN_EACH, BEGUN // len(learnt))):
+        for i in range(max(BEGUN_EACH, int(BEGUN * dreams) // len(learnt))):
             words = pairs[i % len(pairs)][0].split(" ")
             begins.append(" ".join(words[: int(torch.randint(1, max(2, len(words)), (1,), generator=draws))]))
-        for i in range(max(ALTERED_EACH, ALTERED // len(learnt))):
+        for i in range(max(ALTERED_EACH, int(ALTERED * dreams) // len(learnt))):
             question = pairs[i % len(pairs)][0]
             words = re.sub(r"[^\w ]", "", question.lower()).split(" ")
             things = [place for place, word in enumerate(words) if word not in STOP]

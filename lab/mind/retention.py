@@ -93,10 +93,10 @@ def load_by_heart(folder: Path) -> list[Pair]:
 
 def hold_to(
     skills: Skills, dreams: Sequence[Dream], by_heart: Sequence[Pair], tonight: Sequence[Pair], gone: Sequence[Pair] = (),
-    seed: int = 0,
+    seed: int = 0, most: int = MOST,
 ) -> Holding:  # fmt: skip
-    """Settle what a night holds to: its dreams, and what was known by heart before, but for questions that are learnt
-    otherwise `tonight` and dreams that answer as something `gone` did. `seed` draws the checks.
+    """Settle what a night holds to: its dreams, and `most` of what was known by heart before, but for questions that are
+    learnt otherwise `tonight` and dreams that answer as something `gone` did. `seed` draws the checks.
 
     What is known by heart is found in the dreams of a mind's first night, when nothing taught is in the weights yet.
     """
@@ -109,10 +109,12 @@ def hold_to(
     checks = _sure(skills, [_asked(one) for one in probes])
 
     old = [pair for pair in by_heart if apart(pair[0])]
-    knows = skills.recites(old)
-    kept = [pair for pair, known in zip(old, knows, strict=True) if known]
-    slipped = [pair for pair, known in zip(old, knows, strict=True) if not known]
-    drawn = set(random.Random(seed).sample(kept, min(MOST_CHECKS, len(kept) // CHECKED)))
+    draws = random.Random(seed)
+    tried = draws.sample(old, min(most, len(old)))
+    knows = skills.recites(tried)
+    kept = [pair for pair, known in zip(tried, knows, strict=True) if known]
+    slipped = [pair for pair, known in zip(tried, knows, strict=True) if not known]
+    drawn = set(draws.sample(kept, min(MOST_CHECKS, len(kept) // CHECKED)))
     rehearsed = [pair for pair in kept if pair not in drawn]
     if not by_heart:
         sure = {q: a for q, a in (*checks, *_sure(skills, [_asked(one) for one in rest if _known(one)])) if a}

@@ -41,7 +41,7 @@ def settle_night(notes: Notes, night: int, agenda: Agenda, events: Sequence[Nigh
     whether the night was kept. Traces that changed while the mind slept are left as they are.
     """
     ended = next(event for event in events if isinstance(event, NightEnded))
-    by_heart = next((event.pairs for event in events if isinstance(event, ByHeart)), None)
+    by_heart = next((event.pairs for event in events if isinstance(event, ByHeart)), [])
     now = time.time()
     with notes.lock:
         changed = _advance(notes, night, agenda, events) if ended.kept else []
@@ -52,8 +52,7 @@ def settle_night(notes: Notes, night: int, agenda: Agenda, events: Sequence[Nigh
                 notes.store.change("", now, update=changed)
                 notes.store.mark_trained([v for v in notes.vetoes if (v.question, v.answer) in agenda.unlearn])
                 notes.store.set_setting("night", str(night))
-                if by_heart is not None:
-                    notes.store.set_setting(BY_HEART, json.dumps(by_heart))
+                notes.store.set_setting(BY_HEART, json.dumps(by_heart))
                 notes.store.seal()
             for row in _history(night, events, ended, promoted, now - ended.seconds):
                 notes.store.append("nights", row)
