@@ -103,6 +103,8 @@ def test_a_note_takes_over_the_questions_of_what_it_replaces(mind: Mind) -> None
     (new,) = mind.traces()
     assert ("Who am I?", "Bob") in new.asked
     assert [(veto.question, veto.answer) for veto in mind.notes.vetoes] == [cues[1]]
+    *_, agenda, _ = mind.begin_night()
+    assert set(agenda.gone) == set(cues) and agenda.unlearn == (cues[1],), "what was replaced is held by no dream"
 
 
 def test_saying_it_again_makes_it_surer(mind: Mind) -> None:

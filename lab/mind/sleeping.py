@@ -30,7 +30,8 @@ def plan_night(notes: Notes, night: int) -> Agenda:
     unlearn = tuple((veto.question, veto.answer) for veto in notes.vetoes if not veto.trained)
     by_heart = json.loads(notes.store.setting(BY_HEART, "[]") or "[]")
     dead = [t for t in notes.traces(all=True) if not t.alive]
-    gone = tuple(pair for t in dead[-NIGHT_TRACES:] for pair in (*t.asked, *t.cues))
+    said = {answer.lower() for t in live for _, answer in (*t.asked, *t.cues)}
+    gone = tuple(pair for t in dead[-NIGHT_TRACES:] for pair in (*t.asked, *t.cues) if pair[1].lower() not in said)
     return Agenda(due, unlearn, kept, tuple((question, answer) for question, answer in by_heart), gone)
 
 
