@@ -21,7 +21,7 @@ from lab.config import MindConfig
 from lab.events import ByHeart, Dreamt, NightEnded, NightStep, Quizzed, to_record
 from lab.learning import Dream, alter
 from lab.mind import Answer, Mind, MindError, Minds, Taught, brains
-from lab.mind.messages import checked, sentences
+from lab.mind.messages import checked, differ_in_a_word, sentences
 from lab.mind.night import Agenda, night_events
 from lab.mind.retention import hold_to
 from lab.mind.skills import Reply, lesson_tokens, question_tokens
@@ -92,6 +92,17 @@ def test_what_differs_in_a_word_is_another_thing(mind: Mind) -> None:
     assert mind.reflect().replaced == () and [t.text for t in mind.traces()] == told
 
 
+def test_of_two_alike_the_newer_is_no_answer_to_the_other(tmp_path: Path) -> None:
+    """The newer of two notes as sure is read, but not where their questions are known to differ in a word."""
+    with Mind.create("m", "baseline", tmp_path, QUICK) as mind:
+        for text in ("My favourite film is Alien.", "My favourite book is Dune."):
+            mind.teach(text)
+        assert mind.ask("What is my favourite film?").text == "Alien"
+        assert mind.ask("What is my favourite book?").text == "Dune"
+    assert differ_in_a_word("What is my favourite film?", "what is my favourite book")
+    assert not differ_in_a_word("Where do I live?", "Where do I live?") and not differ_in_a_word("Where?", "Where to?")
+
+
 def test_a_note_takes_over_the_questions_of_what_it_replaces(mind: Mind) -> None:
     """What the weights learnt of the old one is learnt anew from the new one; what the new one does not say is unlearnt."""
     old = mind.teach("My name is Alice.").traces[0]
@@ -144,6 +155,14 @@ def test_what_the_mind_says_is_never_stored(mind: Mind) -> None:
         mind.say(text)
     assert [t.text for t in mind.traces(all=True)] == told
     assert len(mind.messages()) == 12
+
+
+def test_who_one_is_is_told_and_not_small_talk(mind: Mind) -> None:
+    """A name in passing is stored; greetings, thanks and questions are not."""
+    for text in ("I'm Alice", "im alice btw", "Hi, I'm Sam", "call me Sam", "My name is Alice"):
+        assert mind.hear(text) == "teach", text
+    for text in ("hello", "thanks", "I'm sorry", "who are you"):
+        assert mind.hear(text) != "teach", text
 
 
 def test_three_restarts_change_no_answer(mind: Mind) -> None:

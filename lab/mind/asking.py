@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lab.memory import Trace
 from lab.mind.judgement import belief
-from lab.mind.messages import checked, plain
+from lab.mind.messages import checked, differ_in_a_word, plain
 from lab.mind.notes import Notes
 from lab.mind.replies import WEIGHTS as FROM_WEIGHTS
 from lab.mind.replies import Answer, MindError, unknown
@@ -81,9 +81,9 @@ class Asking:
             for (trace, likeness), doubt in zip(found, doubts, strict=True)
         ]
         believed.sort(key=lambda one: one[0], reverse=True)
-        alike = [one for one in believed if one[0] >= believed[0][0] - AS_SURE]
+        alike = [one for one in believed if one[0] >= believed[0][0] - AS_SURE and not _apart(one[1], believed[0][1])]
         newest = sorted(alike, key=lambda one: one[1].id, reverse=True)
-        for sure, trace in [*newest, *believed[len(alike) :]]:
+        for sure, trace in [*newest, *(one for one in believed if one not in alike)]:
             if sure < BELIEVED:
                 break
             text = self.skills.read(self.skills.open(question, [trace.text])).text
@@ -125,3 +125,9 @@ class Asking:
             heard = (*heard, (answer.question, answer.text))[-HEARD:]
         self.notes.change("", update=[replace(trace, uses=trace.uses + 1, used_at=time.time(), heard=heard)])
         return replace(answer, traces=(self.notes.store.get(trace.id),))
+
+
+def _apart(one: Trace, other: Trace) -> bool:
+    """Whether two notes are known to answer different questions, however alike."""
+    asked, also = (*one.asked, *one.cues), (*other.asked, *other.cues)
+    return bool(asked and also) and differ_in_a_word(asked[0][0], also[0][0])

@@ -13,6 +13,8 @@ ASKS = re.compile(
     re.I,
 )
 
+TELLS = re.compile(r"^(hi|hello|hey)?\W*(i['’]?m|i am|my|our|call me)\b", re.I)
+
 MANY = re.compile(
     r"\b(like|love|enjoy|hate|dislike|stand|play|speak|collect|own|keep|know|buy|bought|sell|make|need|fear|afraid|allergic|"
     r"allergy|pet|hobby|saw|ate|found|built|sold|broke|met|visited|friend|went)(s|es)?\b", re.I,
@@ -43,9 +45,20 @@ def plain(text: str) -> str:
     return re.sub(r"[^\w]+", " ", text.lower()).strip()
 
 
+def differ_in_a_word(one: str, other: str) -> bool:
+    """Whether two questions are the same but for one word, so that they ask for two things: my film, my book."""
+    a, b = plain(one).split(" "), plain(other).split(" ")
+    return len(a) == len(b) and sum(x != y for x, y in zip(a, b, strict=True)) == 1
+
+
 def looks_asked(text: str) -> bool:
     """Whether a text begins or ends as questions do."""
     return text.rstrip().endswith("?") or ASKS.match(text) is not None
+
+
+def looks_told(text: str) -> bool:
+    """Whether a text begins as people do who tell of themselves."""
+    return TELLS.match(text) is not None
 
 
 def may_be_many(text: str) -> bool:

@@ -27,7 +27,7 @@ from lab.learning import make_room
 from lab.memory import RecallIndex, Trace, TraceStore, strength_now
 from lab.memory.traces import ARCHIVE, FADING, LTM, NOTES, STM, WEIGHTS
 from lab.mind.asking import Asking
-from lab.mind.messages import checked, looks_asked, sentences
+from lab.mind.messages import checked, looks_asked, looks_told, sentences
 from lab.mind.night import Agenda, sleep
 from lab.mind.notes import Notes
 from lab.mind.reflecting import Reflecting
@@ -39,6 +39,7 @@ from lab.mind.teaching import Teaching
 from lab.models.checkpoint import load_brain, save_brain
 
 MODES = ("auto", "teach", "ask")
+SMALL_TALK = 0.7  # probability of a reply below which what looks told is not taken for small talk
 BACKLOG = 64  # notes told in a row after which a mind reflects
 
 
@@ -172,6 +173,10 @@ class Mind:
         kind, _ = self.skills.sort(checked(text))
         if looks_asked(text):
             return "talk" if kind == "s" else "ask"
+        if kind == "s" and looks_told(text):
+            reply = self.skills.answer([text])[0]
+            if reply.text is None or reply.probability < SMALL_TALK:
+                return "teach"  # there is no reply to "I'm Alice" that is surely one
         return {"t": "teach", "q": "ask", "s": "talk"}[kind]
 
     def say_stream(self, text: str, mode: str = "auto", memory: str = "both") -> Iterator[str | Answer | Taught]:
