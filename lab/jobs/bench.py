@@ -181,7 +181,7 @@ def bench_mind(brain: str, notes: int = 200, rounds: int = 60, crowd: int = 100_
             "what": name,
             "median": scale * statistics.median(times),
             "figure": scale * _quantile(times, share),
-            "goal": goal,
+            "goal": "" if goal is None else goal,
         }
         for name, times, share, scale, goal in named
     ]
