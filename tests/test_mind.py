@@ -92,6 +92,14 @@ def test_what_differs_in_a_word_is_another_thing(mind: Mind) -> None:
     assert mind.reflect().replaced == () and [t.text for t in mind.traces()] == told
 
 
+def test_how_much_doubt_is_let_pass_is_the_users(mind: Mind) -> None:
+    """The threshold of not knowing decides on notes too: with none let pass even a note that answers is not believed."""
+    mind.teach("I live in Oslo.")
+    assert mind.ask("Where do I live?", "notes").text == "Oslo"
+    mind.skills.unknown_threshold = 1e-6
+    assert not mind.ask("Where do I live?", "notes").known
+
+
 def test_of_two_alike_the_newer_is_no_answer_to_the_other(tmp_path: Path) -> None:
     """The newer of two notes as sure is read, but not where their questions are known to differ in a word."""
     with Mind.create("m", "baseline", tmp_path, QUICK) as mind:
@@ -469,6 +477,9 @@ def test_the_weights_answer_what_the_readings_of_a_question_agree_on(
     mind.feedback(answer, "wrong")
     assert mind.ask("Q?", "weights").text == "Zed", "the next likely, once that was called wrong"
     said["Q?"] = Reply("Zed", 0.2, 0.99)
+    mind.skills.unknown_threshold = 1.0
+    assert mind.ask("Q?", "weights").known, "whoever sets the threshold of not knowing high hears guesses"
+    mind.skills.unknown_threshold = 0.5
     unknown = mind.ask("Q?", "weights")
     assert not unknown.known and unknown.confidence > 0.9, "too unlikely now"
 

@@ -16,8 +16,8 @@ from lab.mind.skills import Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
 AS_SURE = 0.05  # difference of two beliefs below which the newer note is read first
-BELIEVED = 0.6  # probability from which on a note is taken to answer
-LIKELY = 0.025  # probability from which on what the weights recall is given as the answer
+BELIEVED = 0.8  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.6 on, as things stand
+LIKELY = 0.05  # what the weights recall is given as the answer from this × (1 - unknown_threshold) on: from 0.025 on
 READINGS = 24  # times that a question is put plainly before the weights are asked
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
@@ -31,7 +31,7 @@ class Asking:
         self._last = ("", "")  # a question and how it is put plainly
 
     def stream(self, text: str, memory: str = "both") -> Iterator[str | Answer]:
-        """Yield the answer piece by piece as it is written, and at last the Answer."""
+        """Yield the answer's text once it is settled, and at last the Answer."""
         question = checked(text)
         if memory not in MEMORIES:
             raise MindError(f"memory must be one of {', '.join(MEMORIES)}; got {memory!r}.")
@@ -44,7 +44,7 @@ class Asking:
         if answer is None and memory != "notes":
             text, sure = self._from_weights(question, vetoed)
             doubt = 1 - sure
-            if sure >= LIKELY:
+            if sure >= LIKELY * (1 - self.skills.unknown_threshold):
                 answer = Answer(text, FROM_WEIGHTS, sure, (), question, memory)
                 yield text
         if answer is None:
@@ -81,10 +81,12 @@ class Asking:
             for (trace, likeness), doubt in zip(found, doubts, strict=True)
         ]
         believed.sort(key=lambda one: one[0], reverse=True)
-        alike = [one for one in believed if one[0] >= believed[0][0] - AS_SURE and not _apart(one[1], believed[0][1])]
+        alike = [
+            one for one in believed if one[0] >= believed[0][0] - AS_SURE and not _of_another(one[1], believed[0][1])
+        ]
         newest = sorted(alike, key=lambda one: one[1].id, reverse=True)
         for sure, trace in [*newest, *(one for one in believed if one not in alike)]:
-            if sure < BELIEVED:
+            if sure < 1 - BELIEVED * self.skills.unknown_threshold:
                 break
             text = self.skills.read(self.skills.open(question, [trace.text])).text
             if text is not None and text.lower() not in vetoed:
@@ -127,7 +129,7 @@ class Asking:
         return replace(answer, traces=(self.notes.store.get(trace.id),))
 
 
-def _apart(one: Trace, other: Trace) -> bool:
+def _of_another(one: Trace, other: Trace) -> bool:
     """Whether two notes are known to answer different questions, however alike."""
     asked, also = (*one.asked, *one.cues), (*other.asked, *other.cues)
     return bool(asked and also) and differ_in_a_word(asked[0][0], also[0][0])

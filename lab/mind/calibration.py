@@ -24,7 +24,7 @@ from lab.models.checkpoint import load_brain
 
 @dataclass(frozen=True)
 class Pair:
-    """A note that was found for a question: its evidence, and whether it is the one that answers."""
+    """A note that was found for a question or another note: its evidence, and whether it is the one that answers or is replaced."""
 
     evidence: tuple[float, ...]
     answers: bool
@@ -66,7 +66,7 @@ def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         number: fact.with_value(rng) for number, fact in enumerate(facts) if number % 2 and not fact.relation.many
     }
     said = [fact.say(0) for fact in facts] + [
-        fact.say((fact.relation.paired and 0) or rng.randrange(3)) for fact in changed.values()
+        fact.say(0 if fact.relation.paired else rng.randrange(3)) for fact in changed.values()
     ]
     replaces = [None] * count + list(changed)
     asked = [pair[0] if pair else "" for pair in skills.questions_of(said)]

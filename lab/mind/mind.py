@@ -158,7 +158,7 @@ class Mind:
         return answer
 
     def ask_stream(self, text: str, memory: str = "both") -> Iterator[str | Answer]:
-        """Yield the answer piece by piece as it is written, and at last the Answer."""
+        """Yield the answer's text once it is settled, and at last the Answer."""
         self.reflect()
         return self._asking.stream(text, memory)
 

@@ -8,7 +8,6 @@ from lab.data.tokenizer import I_DO_NOT_KNOW
 from lab.memory import Trace
 
 WEIGHTS, UNKNOWN_SOURCE, TALK = "weights", "unknown", "talk"  # besides the tiers: where an answer came from
-RELEVANT = 0.04  # likeness below which a note has nothing to do with a text
 
 
 class MindError(ValueError):
