@@ -166,10 +166,19 @@ def test_what_the_mind_says_is_never_stored(mind: Mind) -> None:
 
 
 def test_who_one_is_is_told_and_not_small_talk(mind: Mind) -> None:
-    """A name in passing is stored; greetings, thanks and questions are not."""
-    for text in ("I'm Alice", "im alice btw", "Hi, I'm Sam", "call me Sam", "My name is Alice"):
+    """A name in passing is stored, and where one lives; greetings, thanks, feelings and questions are not."""
+    told = (
+        "I'm Alice",
+        "im alice btw",
+        "Hi, I'm Sam",
+        "call me Sam",
+        "My name is Alice",
+        "i live in oslo",
+        "i play chess",
+    )
+    for text in told:
         assert mind.hear(text) == "teach", text
-    for text in ("hello", "thanks", "I'm sorry", "who are you"):
+    for text in ("hello", "thanks", "I'm sorry", "i like you", "i have to go", "I see", "I don't know", "who are you"):
         assert mind.hear(text) != "teach", text
 
 

@@ -13,7 +13,9 @@ ASKS = re.compile(
     re.I,
 )
 
-TELLS = re.compile(r"^(hi|hello|hey)?\W*(i['’]?m|i am|my|our|call me)\b", re.I)
+TELLS = re.compile(
+    r"^((hi|hello|hey)\W+)?(i|im|we|my|our|call me)\b(?! (do not|don['’]?t|dont) )(?! (see|understand)\b)", re.I
+)
 
 MANY = re.compile(
     r"\b(like|love|enjoy|hate|dislike|stand|play|speak|collect|own|keep|know|buy|bought|sell|make|need|fear|afraid|allergic|"
