@@ -165,6 +165,16 @@ def test_what_the_mind_says_is_never_stored(mind: Mind) -> None:
     assert len(mind.messages()) == 12
 
 
+def test_a_message_is_kept_although_nobody_reads_on(mind: Mind) -> None:
+    """Whoever leaves after the first piece of a reply has said what was said."""
+    for text in ("I live in Oslo.", "Where do I live?"):
+        pieces = mind.say_stream(text)
+        next(pieces)
+        pieces.close()
+    assert [row["text"] for row in mind.messages()][::2] == ["I live in Oslo.", "Where do I live?"]
+    assert mind.messages()[-1]["text"] == "Oslo"
+
+
 def test_who_one_is_is_told_and_not_small_talk(mind: Mind) -> None:
     """A name in passing is stored, and where one lives; greetings, thanks, feelings and questions are not."""
     told = (

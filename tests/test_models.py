@@ -14,10 +14,10 @@ from lab.config import BRAINS, ConfigError
 from lab.models import MODELS, add_memory, build, count_parameters
 from lab.models.blocks import ConvLinear, _SquaredReLU, rms_norm, scale_to
 from lab.models.checkpoint import load_brain, save_brain
-from lab.models.contract import Brain, widen
+from lab.models.contract import Brain, choose_rows, widen
 from lab.models.delta import DeltaState, SelfModifying
 from lab.models.memory import ProductKeyMemory, memory_of, weighted_sum
-from lab.models.sampling import stream_tokens
+from lab.models.sampling import complete, stream_tokens
 
 SMALL: dict[str, Any] = {"width": 16, "layers": 2, "heads": 2}
 KINDS = [*MODELS, *(f"{name} with memory" for name in MODELS)]
@@ -84,6 +84,30 @@ def test_many_rows_go_on_from_one_state(name: str) -> None:
     for row, logits in zip(further, together, strict=True):
         torch.testing.assert_close(brain(torch.cat((read, row[None]), 1))[0][0, 75:], logits, rtol=0, atol=1e-12)
     torch.testing.assert_close(brain(further[:1], state)[0][0], together[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("length", [31, 32, 33])
+def test_rows_that_were_chosen_go_on_by_themselves(name: str, length: int) -> None:
+    """As they would among all others, in the order chosen; and those left behind still can."""
+    brain, read, further = grown(name), some_tokens(4)[:, :length], some_tokens(4, 20)
+    _, state = brain(read)
+    chosen = brain(further[[3, 1]], choose_rows(state, [3, 1], 4))[0]
+    torch.testing.assert_close(chosen, brain(further, state)[0][[3, 1]], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_written_side_by_side_is_what_is_written_alone(name: str) -> None:
+    """Of prompts that are alike or of other lengths, and of which some end long before others."""
+    brain = grown(name)
+    prompts = [[7, 8, 9], [7, 8, 9], [1, 2], [4, 4, 4, 4, 4, 4], [200, 100]]
+    stop = complete(brain, [[7, 8, 9]], 9, stop=-1)[0].tokens[4]
+    assert stop not in complete(brain, [[1, 2]], 9, stop=-1)[0].tokens[:4]
+    for some in (prompts, prompts[:2]):
+        for prompt, one in zip(some, complete(brain, some, 30, stop=stop), strict=True):
+            (alone,) = complete(brain, [prompt], 30, stop=stop)
+            assert (one.tokens, one.ended) == (alone.tokens, alone.ended)
+            assert one.log_probability == pytest.approx(alone.log_probability)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -11,7 +11,7 @@ from torch import Tensor
 from lab.config import DataConfig
 from lab.data.batches import Batches, Cursor, validation_batches
 from lab.data.corpus import CURRICULUM, open_corpus
-from lab.data.curriculum.batches import VALIDATION_SEED, LessonBatches, weigh
+from lab.data.curriculum.batches import GROWTH, VALIDATION_SEED, LessonBatches, weigh
 
 
 class Reader(Protocol):
@@ -24,12 +24,14 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """`read(seed, cursor)` gives batches (B, T + 1), `validate(n)` up to n batches that are never trained on, and
-    `weigh` the weight of each target (B, T), or None where all count alike."""
+    """`read(seed, cursor)` gives batches (B, T + 1), `validate(n)` up to n batches that are never trained on;
+    `weigh` gives the weight of each target (B, T), or is None where all count alike; `later` is where a brain that has
+    learnt before begins to read, past what is easy."""
 
     read: Callable[[int, Cursor | None], Reader]
     validate: Callable[[int], list[Tensor]]
     weigh: Callable[[Tensor], Tensor] | None = None
+    later: Cursor | None = None
 
 
 def open_source(config: DataConfig) -> Source:
@@ -40,6 +42,7 @@ def open_source(config: DataConfig) -> Source:
             lambda seed, cursor: LessonBatches(config, seed, cursor),
             lambda n: [held_back.next() for _ in range(n)],
             weigh,
+            Cursor(block=GROWTH[-1]),
         )
     corpus = open_corpus(config)
     return Source(

@@ -20,7 +20,7 @@ from lab.data.tokenizer import ANSWER, BYTES, END, NOTE, QUIZ, SORT, START, UNKN
 from lab.models import Brain
 from lab.models.sampling import complete
 
-ROWS = 128  # dreams decoded side by side
+ROWS = 256  # dreams decoded side by side
 SPACE = ord(" ")
 LONGEST_WORD = 16  # bytes
 RARE = 0.25  # when fewer than this share of new samples is new, there is little left to dream

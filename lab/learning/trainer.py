@@ -32,6 +32,7 @@ MEAN_SPEED = 0.02  # of the running mean loss that a spike is measured against
 SPIKE_MARGIN = 0.5  # nats above it, so that a loss near 0 may wobble
 MOST_ROLLBACKS = 8
 PROMPT_BYTES = 24
+PERIODS = ("cms_med_freq", "cms_slow_freq")  # how often weights learn is each run's own choice: it changes no brain
 
 
 class UnstableError(ValueError):
@@ -48,18 +49,22 @@ def rate_at(config: TrainingConfig, progress: float) -> float:
 def first_brain(config: RunConfig) -> Brain:
     """Give the brain that a run begins with: fresh, or as another run left it.
 
-    Raises ConfigError where `begin_from` names no brain, or one of another shape.
+    Only the periods of its bands may be others than they were. Raises ConfigError where `begin_from` names no brain, or
+    one of other sizes.
     """
     begin_from = config.training.begin_from
     if not begin_from:
         return build(config.model, config.brain, seed=config.training.seed)
     folder = Path(begin_from).expanduser()
-    name, brain = load_brain(folder / "brain" if (folder / "brain").is_dir() else folder)
-    if name != config.model or brain.config != config.brain:
+    name, found = load_brain(folder / "brain" if (folder / "brain").is_dir() else folder)
+    periods = {name: value for name, value in asdict(config.brain).items() if name in PERIODS}
+    if name != config.model or replace(found.config, **periods) != config.brain:
         raise ConfigError(
             f"begin_from must name a brain of this run's model and sizes; {begin_from} holds a {name} with "
-            f"{brain.config}. Choose the same settings.", "begin_from",
+            f"{found.config}. Choose the same settings.", "begin_from",
         )  # fmt: skip
+    brain = build(config.model, config.brain)
+    brain.load_state_dict(found.state_dict())
     return brain
 
 
@@ -85,7 +90,7 @@ class _Training:
             self.brain, weight_decay=options.weight_decay, clip=options.clip, slow_lr_power=options.slow_lr_power
         )
         self.forward: Callable[[Tensor], tuple[Tensor, Any]] = self.brain
-        self.batches = self.source.read(options.seed, None)
+        self.batches = self.source.read(options.seed, self.source.later if options.begin_from else None)
         self.surprise = RunningSurprise()
         self.step = self.tokens = 0
         self.mean_loss = None

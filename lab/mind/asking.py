@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lab.memory import Trace
-from lab.mind.judgement import belief
+from lab.mind.judgement import beliefs
 from lab.mind.messages import checked, differ_in_a_word, plain
 from lab.mind.notes import Notes
 from lab.mind.replies import WEIGHTS as FROM_WEIGHTS
@@ -19,6 +19,7 @@ AS_SURE = 0.05  # difference of two beliefs below which the newer note is read f
 BELIEVED = 0.8  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.6 on, as things stand
 LIKELY = 0.05  # what the weights recall is given as the answer from this × (1 - unknown_threshold) on: from 0.025 on
 READINGS = 24  # times that a question is put plainly before the weights are asked
+SLIGHT = 0.002  # a reading that the weights know with less than this, by its share, has no say
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
 
@@ -75,11 +76,8 @@ class Asking:
     ) -> tuple[float, Trace, str] | None:
         """Of the notes found: the belief in the one that most likely answers, the newest of equals, the note, and what it
         says; what is vetoed is no answer."""
-        doubts = self.skills.doubts(question, [trace.text for trace, _ in found])
-        believed = [
-            (belief(question, trace.text, likeness, doubt), trace)
-            for (trace, likeness), doubt in zip(found, doubts, strict=True)
-        ]
+        sure_of = beliefs(self.skills, question, [(trace.text, likeness) for trace, likeness in found])
+        believed = [(sure, trace) for sure, (trace, _) in zip(sure_of, found, strict=True)]
         believed.sort(key=lambda one: one[0], reverse=True)
         alike = [
             one for one in believed if one[0] >= believed[0][0] - AS_SURE and not _of_another(one[1], believed[0][1])
@@ -109,6 +107,13 @@ class Asking:
         shares = {question: 0.5}
         for reading, share in self.skills.readings(question, READINGS).items():
             shares[reading] = shares.get(reading, 0.0) + share / 2
+        known = {
+            q: share * (1 - doubt)
+            for (q, share), doubt in zip(
+                shares.items(), self.skills.doubts([(reading, ()) for reading in shares]), strict=True
+            )
+        }
+        shares = {question: shares[question] for question, weight in known.items() if weight >= SLIGHT}
         likely: dict[str, tuple[float, str]] = {}
         for share, reply in zip(shares.values(), self.skills.guess([*shares]), strict=True):
             if reply.text and reply.text.lower() not in vetoed:

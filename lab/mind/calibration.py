@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from lab.config import MindConfig
 from lab.data.curriculum.facts import MadeFact, clash, make_fact
 from lab.memory import RecallIndex
-from lab.memory.index import likeness
-from lab.mind.judgement import ABOUT_ONE, ALIKE, EVIDENCE, WEIGHTS, belief, evidence, likenesses
+from lab.mind.judgement import ABOUT_ONE, ALIKE, EVIDENCE, WEIGHTS, Note, evidence, likenesses
+from lab.mind.reflecting import COMPARED
 from lab.mind.skills import Skills
 from lab.models.checkpoint import load_brain
 
@@ -53,9 +53,9 @@ def gather(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         wordings_asked = (0, -1, rng.randrange(len(fact.relation.ask)))
         question = fact.ask(wording if fact.relation.paired else rng.choice(wordings_asked))
         found = index.search(question, MindConfig().notes_open)
-        doubts = skills.doubts(question, [told[place] for place, _ in found])
-        for (place, alike), doubt in zip(found, doubts, strict=True):
-            yield Pair(evidence(question, told[place], alike, doubt), place == number)
+        rows = evidence(skills, question, [(told[place], alike) for place, alike in found])
+        for (place, _), row in zip(found, rows, strict=True):
+            yield Pair(row, place == number)
 
 
 def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
@@ -69,18 +69,15 @@ def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         fact.say(0 if fact.relation.paired else rng.randrange(3)) for fact in changed.values()
     ]
     replaces = [None] * count + list(changed)
-    asked = [pair[0] if pair else "" for pair in skills.questions_of(said)]
+    notes = [Note(text, own[0] if own else "") for text, own in zip(said, skills.questions_of(said), strict=True)]
     index = RecallIndex()
-    for number, (note, question) in enumerate(zip(said, asked, strict=True)):
-        older = (
-            [place for place, _ in index.search(question, MindConfig().notes_open) if asked[place]] if question else []
-        )
-        doubts = skills.doubts(question, [said[place] for place in older])
-        for place, doubt in zip(older, doubts, strict=True):
-            forth = belief(question, said[place], likeness(question, said[place]), doubt)
-            back = belief(asked[place], note, likeness(asked[place], note), skills.doubts(asked[place], [note])[0])
-            yield Pair(likenesses(forth, back, likeness(question, asked[place])), place == replaces[number])
-        index.add(number, [note, question])
+    for number, note in enumerate(notes):
+        near = dict(index.search(note.text, COMPARED)) | dict(index.search(note.question, MindConfig().notes_open))
+        older = [*near] if note.question else []
+        for place, row in zip(older, likenesses(skills, note, [notes[place] for place in older]), strict=True):
+            if row:
+                yield Pair(row, place == replaces[number])
+        index.add(number, [note.text, note.question])
 
 
 def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:

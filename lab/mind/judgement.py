@@ -8,24 +8,53 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from lab.memory.index import likeness
 from lab.mind.messages import PERSONS, whom
+from lab.mind.skills import Skills
 
 EVIDENCE = (
     "always", "log-odds of knowing", "log-likeness", "the person lacking", "another person", "names and numbers lacking",
+    "rather asked of another note",
 )  # fmt: skip
-WEIGHTS = (3.94, 0.98, 3.23, -1.86, -0.80, -4.77)
+WEIGHTS = (2.56, 0.79, 2.26, -0.93, 0.85, -4.71, 0.69)
 ALIKE = (
     "always", "log-odds that the old note answers", "log-odds that the new note answers", "likeness of the questions", "one question",
+    "its question rather asked of the new note", "that of the old note rather asked of it", "likeness of the notes",
+    "the old note's question lacking",
 )  # fmt: skip
-ABOUT_ONE = (-3.82, 0.70, 0.36, -0.40, 2.33)
+ABOUT_ONE = (-5.0, 0.4, 0.2, -2.0, 1.8, 0.7, 0.3, 11.0, 0.0)
 ONE_QUESTION = 0.99  # likeness from which on two questions are one
 FLOOR = 1e-4  # a probability nearer to 0 or 1 says no more
 LEAST_LIKE = 0.01
+RATHER = -10.0  # nats below which a question that is asked of another note rather says no more
+POSSIBLE = 0.3  # belief below which a note does not answer another's question
+UNLIKE = 0.25  # likeness below which two notes, neither of which answers the other's question, are not about one thing
 
 
-def evidence(question: str, note: str, alike: float, unknown: float) -> tuple[float, ...]:
-    """What speaks for `note` as the answer to `question`, in the order of EVIDENCE."""
+@dataclass(frozen=True)
+class Note:
+    """What is told, and the question that it answers; empty where none is known."""
+
+    text: str
+    question: str = ""
+
+
+def evidence(skills: Skills, question: str, found: Sequence[tuple[str, float]]) -> list[tuple[float, ...]]:
+    """What speaks for each note found, (text, likeness), as the answer to `question`, in the order of EVIDENCE."""
+    notes = [text for text, _ in found]
+    doubts = skills.doubts([(question, [note]) for note in notes])
+    asked = skills.asks([(question, note) for note in notes])
+    most = max(asked, default=0.0)
+    return [
+        (*_evidence(question, note, alike, doubt), max(RATHER, one - most))
+        for (note, alike), doubt, one in zip(found, doubts, asked, strict=True)
+    ]
+
+
+def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[float, ...]:
+    """All but the last of EVIDENCE, which no note has by itself."""
     asked, told, text = whom(question), whom(note, first=True) & PERSONS, note.lower()
     things = {word for word in re.findall(r"[^\W_]+", question.lower()) if any(map(str.isdigit, word))} | (
         asked - PERSONS
@@ -40,9 +69,9 @@ def evidence(question: str, note: str, alike: float, unknown: float) -> tuple[fl
     )
 
 
-def belief(question: str, note: str, alike: float, unknown: float) -> float:
-    """The probability that `note` answers `question`, where the brain that read both does not know with `unknown`."""
-    return _logistic(WEIGHTS, evidence(question, note, alike, unknown))
+def beliefs(skills: Skills, question: str, found: Sequence[tuple[str, float]]) -> list[float]:
+    """The probability that each note found, (text, likeness), answers `question`."""
+    return [_logistic(WEIGHTS, one) for one in evidence(skills, question, found)]
 
 
 def _log_odds(p: float) -> float:
@@ -54,12 +83,39 @@ def _logistic(weights: Sequence[float], found: Sequence[float]) -> float:
     return 1 / (1 + math.exp(-sum(weight * x for weight, x in zip(weights, found, strict=True))))
 
 
-def likenesses(forth: float, back: float, alike: float) -> tuple[float, ...]:
-    """What speaks for two notes being about one thing, in the order of ALIKE: the beliefs that each answers the other's
-    question, and the likeness of these questions. What differs in a word ("my favourite film", "book") is another thing."""
-    return 1.0, _log_odds(forth), _log_odds(back), alike, float(alike >= ONE_QUESTION)
+def likenesses(skills: Skills, new: Note, older: Sequence[Note]) -> list[tuple[float, ...] | None]:
+    """What speaks for each older note being about the same as the new one, in the order of ALIKE; None where nothing does.
+
+    Each is asked the other's question: how likely it has an answer, and how likely the brain would ask it that, beside its own.
+    What differs in a word ("my favourite film", "book") is another thing.
+    """
+    forth = _answering(skills, [(new.question, old.text) for old in older])
+    near = [likeness(new.text, old.text) for old in older]
+    chosen = [i for i in range(len(older)) if forth[i] >= POSSIBLE or near[i] >= UNLIKE]
+    some = [older[i] for i in chosen]
+    back = _answering(skills, [(old.question, new.text) for old in some])
+    asked = skills.asks([(new.question, note.text) for note in (new, *some)])
+    own = skills.asks([(old.question, text) for old in some for text in (new.text, old.text)])
+    found: list[tuple[float, ...] | None] = [None] * len(older)
+    for place, (i, old) in enumerate(zip(chosen, some, strict=True)):
+        alike, told = likeness(new.question, old.question), bool(old.question)
+        found[i] = (
+            1.0, _log_odds(forth[i]), _log_odds(back[place]) if told else 0.0, alike, float(alike >= ONE_QUESTION),
+            max(RATHER, min(0.0, asked[place + 1] - asked[0])),
+            max(RATHER, min(0.0, own[2 * place] - own[2 * place + 1])) if told else 0.0, near[i], float(not told),
+        )  # fmt: skip
+    return found
 
 
-def about_one(forth: float, back: float, alike: float) -> float:
-    """The probability that two notes are about one thing, so that the later one replaces the earlier."""
-    return _logistic(ABOUT_ONE, likenesses(forth, back, alike))
+def _answering(skills: Skills, asked: Sequence[tuple[str, str]]) -> list[float]:
+    """The belief that each note answers its question, (question, note), with no other note beside it."""
+    doubts = skills.doubts([(question, [note]) for question, note in asked])
+    return [
+        _logistic(WEIGHTS, (*_evidence(question, note, likeness(question, note), doubt), 0.0))
+        for (question, note), doubt in zip(asked, doubts, strict=True)
+    ]
+
+
+def about_one(skills: Skills, new: Note, older: Sequence[Note]) -> list[float]:
+    """The probability that each older note is about the same thing as the new one, which then replaces it."""
+    return [_logistic(ABOUT_ONE, one) if one else 0.0 for one in likenesses(skills, new, older)]

@@ -7,7 +7,6 @@ traces become true in one transaction.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -27,11 +26,12 @@ from lab.learning import make_room
 from lab.memory import RecallIndex, Trace, TraceStore, strength_now
 from lab.memory.traces import ARCHIVE, FADING, LTM, NOTES, STM, WEIGHTS
 from lab.mind.asking import Asking
-from lab.mind.messages import checked, looks_asked, looks_told, sentences
+from lab.mind.conversation import Conversation
+from lab.mind.messages import checked, sentences
 from lab.mind.night import Agenda, sleep
 from lab.mind.notes import Notes
 from lab.mind.reflecting import Reflecting
-from lab.mind.replies import TALK, Answer, MindError, Taught, unknown
+from lab.mind.replies import Answer, MindError, Taught
 from lab.mind.retention import load_by_heart
 from lab.mind.skills import Skills
 from lab.mind.sleeping import BY_HEART, plan_night, settle_night
@@ -39,7 +39,6 @@ from lab.mind.teaching import Teaching
 from lab.models.checkpoint import load_brain, save_brain
 
 MODES = ("auto", "teach", "ask")
-SMALL_TALK = 0.7  # probability of a reply below which what looks told is not taken for small talk
 BACKLOG = 64  # notes told in a row after which a mind reflects
 
 
@@ -106,6 +105,7 @@ class Mind:
         self._teaching = Teaching(self.notes, self.skills)
         self._reflecting = Reflecting(self.notes, self.skills)
         self._asking = Asking(self.notes, self.skills, self.config.notes_open)
+        self._conversation = Conversation(self.notes, self.skills)
 
     @property
     def memory(self) -> TraceStore:
@@ -170,48 +170,24 @@ class Mind:
 
     def hear(self, text: str) -> str:
         """Say what a message is: "teach", "ask" or "talk"."""
-        kind, _ = self.skills.sort(checked(text))
-        if looks_asked(text):
-            return "talk" if kind == "s" else "ask"
-        if kind == "s" and looks_told(text):
-            reply = self.skills.answer([text])[0]
-            if reply.text is None or reply.probability < SMALL_TALK:
-                return "teach"  # there is no reply to "I'm Alice" that is surely one
-        return {"t": "teach", "q": "ask", "s": "talk"}[kind]
+        return self._conversation.hear(text)
 
     def say_stream(self, text: str, mode: str = "auto", memory: str = "both") -> Iterator[str | Answer | Taught]:
-        """Take a message of the chat: yield the reply piece by piece, and at last what it was. Both are kept."""
+        """Take a message of the chat: yield the reply's text, and then what became of it. Both are kept before that, so that
+        nothing is lost where nobody reads on."""
         if mode not in MODES:
             raise MindError(f"mode must be one of {', '.join(MODES)}; got {mode!r}.")
         message = checked(text)
         kind = self.hear(message) if mode == "auto" else mode
         outcome: Answer | Taught
-        if kind == "ask":
-            for piece in self.ask_stream(message, memory):
-                if isinstance(piece, Answer):
-                    outcome = piece
-                else:
-                    yield piece
+        if kind == "teach":
+            told, found = self.teach(message), self.reflect()
+            outcome = replace(told, repeated=(*told.repeated, *found.repeated), replaced=found.replaced)
         else:
-            outcome = self.teach(message) if kind == "teach" else self._chat(message, memory)
-            yield outcome.text
-            if isinstance(outcome, Taught):
-                found = self.reflect()
-                yield from [f" {found.text}"] if found.text else []
-                outcome = replace(outcome, repeated=(*outcome.repeated, *found.repeated), replaced=found.replaced)
-        now = time.time()
-        with self.notes.lock, self.memory.transaction():
-            self.memory.append("messages", {"at": now, "role": "user", "text": message, "about": "{}"})
-            self.memory.append(
-                "messages", {"at": now, "role": "assistant", "text": outcome.text, "about": json.dumps(about(outcome))}
-            )
+            outcome = self.ask(message, memory) if kind == "ask" else self._conversation.chat(message, memory)
+        self._conversation.keep(message, outcome)
+        yield outcome.text
         yield outcome
-
-    def _chat(self, message: str, memory: str) -> Answer:
-        reply = self.skills.answer([message])[0]
-        if reply.text is None:
-            return unknown(message, memory, reply.unknown)
-        return Answer(reply.text, TALK, reply.probability, (), message, memory)
 
     def say(self, text: str, mode: str = "auto", memory: str = "both") -> Answer | Taught:
         """The same at once: what became of a message."""
@@ -221,21 +197,11 @@ class Mind:
 
     def messages(self) -> list[dict[str, Any]]:
         """Give the conversation, oldest first."""
-        return [{**row, "about": json.loads(row["about"])} for row in self.memory.rows("messages")]
+        return self._conversation.messages()
 
     def recall_answer(self, message: dict[str, Any]) -> Answer:
         """Give the Answer that a message of the assistant was, so that it can be judged later."""
-        kept, traces = message["about"], []
-        for number in kept.get("traces", []):
-            with contextlib.suppress(ValueError):  # undone since
-                traces.append(self.memory.get(number))
-        return Answer(
-            message["text"],
-            kept.get("source", "unknown"),
-            kept.get("confidence", 0.0),
-            tuple(traces),
-            kept.get("question", ""),
-        )
+        return self._conversation.answer_of(message)
 
     # ---- traces -----------------------------------------------------------------------------------------------
 
@@ -324,21 +290,6 @@ class Mind:
         for old in self.folder.glob("brain-*"):
             if old.name not in (f"brain-{night}", f"brain-{night - 1}"):
                 shutil.rmtree(old, ignore_errors=True)
-
-
-def about(outcome: Answer | Taught) -> dict[str, Any]:
-    """What is kept beside a reply, as JSON."""
-    if isinstance(outcome, Taught):
-        return {
-            "kind": "taught",
-            "traces": [t.id for t in (*outcome.traces, *outcome.repeated)],
-            "source": "taught",
-            "confidence": 1.0,
-        }
-    return {
-        "kind": "answer", "source": outcome.source, "confidence": outcome.confidence, "question": outcome.question,
-        "traces": [t.id for t in outcome.traces], "memory": outcome.memory,
-    }  # fmt: skip
 
 
 def _owner(folder: Path) -> str:

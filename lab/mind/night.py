@@ -131,7 +131,7 @@ def sleep(
                 progress.step, progress.of, progress.loss, progress.penalty / (config.dream_weight or 1.0), spent()
             )
         brain.eval()
-        retained, slips = held.retained(after), held.slips(after)
+        retained, slips = held.retained(after), held.slips(after, slips)
     passed = _audit(after, asked, audits)
     for due in asked:
         yield TraceAudited(due.trace, audits[due.trace][0], passed[due.trace], recall_before[due.trace])

@@ -1,7 +1,8 @@
 """Reflecting: what a mind finds out about what it was told, once that is safe on disk.
 
 Each new note is asked for a question that it answers, in a batch, and is found by it from then on. Two notes are about one
-thing when each answers the other's question (lab.mind.judgement); then the later one replaces the earlier, or says it again.
+thing when each answers the other's question and they are alike (lab.mind.judgement); then the later one replaces the earlier, or
+says it again.
 To keep both is the lesser mistake, so any doubt does.
 """
 
@@ -14,14 +15,13 @@ from lab.memory import Trace, Veto
 from lab.memory.index import likeness
 from lab.memory.tiers import confidence_of
 from lab.memory.traces import NOTES as ONLY_NOTED
-from lab.mind.judgement import about_one, belief
+from lab.mind.judgement import Note, about_one
 from lab.mind.messages import may_be_many, plain
 from lab.mind.notes import REFLECTED, Notes
 from lab.mind.replies import Taught
 from lab.mind.skills import Skills
 
 COMPARED = 3  # notes that are compared for their words, beside those that its question finds
-POSSIBLE = 0.3  # belief below which a note does not answer the other's question
 SURELY = 0.6  # probability from which on two notes are taken to be about one thing: to replace in error is worse than to keep both
 SAME = 0.95  # likeness of their questions from which on two notes with one answer say the same
 
@@ -74,20 +74,13 @@ class Reflecting:
         """The older notes that are surely about the same thing, with the likeness of the questions."""
         near = dict((trace.id, trace) for trace, _ in self.notes.find(note.text, COMPARED))
         near |= {trace.id: trace for trace, _ in self.notes.find(question, self.notes.config.notes_open)}
-        older = [trace for number, trace in near.items() if number < note.id and (trace.asked or trace.cues)]
-        doubts = self.skills.doubts(question, [old.text for old in older])
-        found = []
-        for old, doubt in zip(older, doubts, strict=True):
-            theirs, _ = (*old.asked, *old.cues)[0]
-            forth = belief(question, old.text, likeness(question, old.text), doubt)
-            if forth < POSSIBLE:
-                continue
-            (doubt_back,) = self.skills.doubts(theirs, [note.text])
-            back = belief(theirs, note.text, likeness(theirs, note.text), doubt_back)
-            alike = likeness(question, theirs)
-            if about_one(forth, back, alike) >= SURELY:
-                found.append((old, alike))
-        return found
+        older = [trace for number, trace in near.items() if number < note.id]
+        theirs = [next((q for q, _ in (*old.asked, *old.cues)), "") for old in older]
+        told = [Note(old.text, own) for old, own in zip(older, theirs, strict=True)]
+        sure = about_one(self.skills, Note(note.text, question), told)
+        return [
+            (old, likeness(question, own)) for old, own, one in zip(older, theirs, sure, strict=True) if one >= SURELY
+        ]
 
     def _repeat(self, note: Trace, old: Trace) -> Trace:
         """Let `note` only make the old one surer."""

@@ -54,9 +54,10 @@ class Holding:
             return None
         return sum(skills.recites(self.checks)) / len(self.checks)
 
-    def slips(self, skills: Skills) -> list[Pair]:
-        """What is rehearsed and was known by heart before, but is answered otherwise now."""
-        return [pair for pair, said in zip(self.rehearsed, skills.recites(self.rehearsed), strict=True) if not said]
+    def slips(self, skills: Skills, among: Sequence[Pair] | None = None) -> list[Pair]:
+        """What is rehearsed and was known by heart before, or is `among` that, but is answered otherwise now."""
+        tried = self.rehearsed if among is None else among
+        return [pair for pair, said in zip(tried, skills.recites(tried), strict=True) if not said]
 
     def noise(self) -> float:
         """One standard error at the retention of 0.97 that a good night has: less cannot be told from chance."""

@@ -26,6 +26,7 @@ from lab.models.sampling import Completion, complete
 MOST_BYTES = 240  # of one note, as read
 ROWS = 128  # lessons read side by side
 LONGEST_ANSWER = 96  # bytes
+READING, WORDIER = 48, 16  # bytes that any question, and by which a long one may grow, when it is put plainly
 WORD = 0.6  # nats by which an answer of one more word is likelier than it seems: a brain stops too early
 MOST_WORDS = 8  # of an answer that is found in a note
 REPEATING = 12.0  # nats by which an answer made of the question's words alone is less likely
@@ -176,14 +177,26 @@ class Skills:
         return Opened(question, tuple(notes), logits[0, -1].float().log_softmax(-1), state)
 
     @torch.no_grad()
-    def doubts(self, question: str, notes: Sequence[str]) -> list[float]:
-        """The probability of not knowing `question`, with each of the notes open by itself."""
-        prompts = [question_tokens(question, [note]) for note in notes]
+    def doubts(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[float]:
+        """The probability of not knowing each question, with its notes open, or from the weights where it has none."""
+        prompts = [question_tokens(question, notes) for question, notes in asked]
         if not prompts:
             return []
         logits, _ = self.brain(pad(prompts))
         last = logits[range(len(prompts)), [len(prompt) - 1 for prompt in prompts]]
         return [float(one) for one in last.float().softmax(-1)[:, UNKNOWN]]
+
+    @torch.no_grad()
+    def asks(self, asked: Sequence[tuple[str, str]]) -> list[float]:
+        """How likely the brain is to ask each question of its note: (question, note) → log-probability, nats."""
+        if not asked:
+            return []
+        heads = [[*encode_notes([clip(note)]), QUIZ] for _, note in asked]
+        tails = [[*encode(clip(question)), ANSWER] for question, _ in asked]
+        batch = pad([head + tail for head, tail in zip(heads, tails, strict=True)])
+        sure = self.brain(batch[:, :-1])[0].float().log_softmax(-1).gather(2, batch[:, 1:, None])[..., 0]
+        spans = [(len(head) - 1, len(head) - 1 + len(tail)) for head, tail in zip(heads, tails, strict=True)]
+        return [float(row[begin:end].sum()) for row, (begin, end) in zip(sure, spans, strict=True)]
 
     @torch.no_grad()
     def read(self, opened: Opened) -> Reply:
@@ -240,7 +253,8 @@ class Skills:
         """What a question may ask: plain wordings drawn `count` times, the same each time, with the share of each."""
         prompt = [START, *encode(clip(question)), QUIZ]
         draws = torch.Generator().manual_seed(0)
-        drawn = complete(self.brain, [prompt] * count, LONGEST_ANSWER, stop=END, temperature=1.0, generator=draws)
+        longest = max(READING, len(prompt) + WORDIER)  # one that babbles would let all others wait
+        drawn = complete(self.brain, [prompt] * count, longest, stop=END, temperature=1.0, generator=draws)
         texts = Counter(decode(one.tokens).strip() for one in drawn if one.ended)
         return {text: number / count for text, number in texts.items() if text}
 

@@ -10,6 +10,7 @@ and tensors whose first axis is the rows, or rows and heads.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -18,12 +19,18 @@ from torch import Tensor, nn
 
 def widen(state: Any, rows: int) -> Any:
     """The state of a single row, for `rows` rows that each go on from it in their own way."""
+    return choose_rows(state, [0] * rows, 1)
+
+
+def choose_rows(state: Any, chosen: Sequence[int], rows: int) -> Any:
+    """Of the state of `rows` rows those that were chosen, in this order, to go on by themselves; a row may come twice."""
     if isinstance(state, Tensor):
-        return state.repeat(rows, *[1] * (state.ndim - 1)) if state.ndim else state
+        return state.unflatten(0, (rows, -1))[list(chosen)].flatten(0, 1) if state.ndim else state
     if isinstance(state, tuple):
-        return tuple(widen(part, rows) for part in state)
+        return tuple(choose_rows(part, chosen, rows) for part in state)
     if is_dataclass(state) and not isinstance(state, type):
-        return replace(state, **{field.name: widen(getattr(state, field.name), rows) for field in fields(state)})
+        parts = {field.name: choose_rows(getattr(state, field.name), chosen, rows) for field in fields(state)}
+        return replace(state, **parts)
     return state
 
 

@@ -13,7 +13,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lab.models.contract import Brain
+from lab.models.contract import Brain, choose_rows, widen
+
+WORTH_IT = (
+    0.75  # share of the rows still written on from which on the others are let go: that takes copying their state
+)
 
 
 @torch.no_grad()
@@ -140,31 +144,40 @@ def _complete(
     written: list[list[int]] = [[] for _ in prompts]
     ended, total, first = [False] * len(prompts), [0.0] * len(prompts), [torch.empty(0)] * len(prompts)
     place = min(map(len, prompts))
-    fed, state = [list(p[:place]) for p in prompts], None
-    while not all(done or len(text) >= length for done, text in zip(ended, written, strict=True)):
-        logits, state = brain(torch.tensor(fed, device=device), state)
+    rows, state = list(range(len(prompts))), None  # the prompts that are still written on
+    fed = [list(p[:place]) for p in prompts]
+    while rows and length:
+        if state is None and all(row == fed[0] for row in fed):  # the same for all is read once
+            logits, state = brain(torch.tensor(fed[:1], device=device))
+            logits, state = widen((logits, state), len(fed))
+        else:
+            logits, state = brain(torch.tensor(fed, device=device), state)
         last = logits[:, -1].float()
         last[:, list(never)] = -math.inf
         tokens = draw(last, temperature, 40, generator).tolist()
         sure = last.log_softmax(-1).cpu()
-        for i, prompt in enumerate(prompts):
-            if place < len(prompt):
-                tokens[i] = int(prompt[place])
+        for row, i in enumerate(rows):
+            if place < len(prompts[i]):
+                tokens[row] = int(prompts[i][place])
             elif not ended[i] and len(written[i]) < length:
                 guide = guides[i]
                 if not written[i]:
-                    first[i] = sure[i].exp()
+                    first[i] = sure[row].exp()
                 if gate and not written[i] and first[i][gate[0]] >= gate[1]:
-                    tokens[i] = gate[0]
+                    tokens[row] = gate[0]
                 elif guide:
-                    tokens[i] = guided(sure[i], guide)
-                elif gate and tokens[i] == gate[0]:
-                    tokens[i] = int(sure[i].index_fill(0, torch.tensor([gate[0]]), -math.inf).argmax())
-                total[i] += float(sure[i, tokens[i]])
-                if tokens[i] == stop:
+                    tokens[row] = guided(sure[row], guide)
+                elif gate and tokens[row] == gate[0]:
+                    tokens[row] = int(sure[row].index_fill(0, torch.tensor([gate[0]]), -math.inf).argmax())
+                total[i] += float(sure[row, tokens[row]])
+                if tokens[row] == stop:
                     ended[i] = True
                 else:
-                    written[i].append(tokens[i])
+                    written[i].append(tokens[row])
         place += 1
+        left = [row for row, i in enumerate(rows) if not ended[i] and len(written[i]) < length]
+        if len(left) <= WORTH_IT * len(rows):
+            state = choose_rows(state, left, len(rows))
+            rows, tokens = [rows[row] for row in left], [tokens[row] for row in left]
         fed = [[token] for token in tokens]
     return [Completion(*parts) for parts in zip(written, ended, total, first, strict=True)]
