@@ -479,15 +479,16 @@ def _in_thread(work: Callable[[], Any]) -> Any:
 def test_the_weights_answer_what_the_readings_of_a_question_agree_on(
     mind: Mind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is said to all readings adds up, each as often as the question is read so, as likely and as known as it is."""
+    """What is said to all readings adds up: the more, the more often the question is read so and the surer the answer is."""
     monkeypatch.setattr(mind.skills, "readings", lambda question, count: {"A?": 0.5, "B?": 0.25, "C?": 0.25})
     said = {
-        "Q?": Reply("Zed", 0.2, 0.5),
+        "Q?": Reply("Zed", 0.6, 0.2),
         "A?": Reply("Zora", 0.9, 0.5),
         "B?": Reply("zora", 0.8, 0.0),
         "C?": Reply("Zed", 1.0, 0.99),
     }
     monkeypatch.setattr(mind.skills, "guess", lambda questions: [said[question] for question in questions])
+    monkeypatch.setattr(mind.skills, "doubts", lambda asked: [said[question].unknown for question, _ in asked])
     *pieces, answer = mind.ask_stream("Q?", "weights")
     assert (
         isinstance(answer, Answer) and "".join(map(str, pieces)) == answer.text == "Zora" and answer.source == "weights"

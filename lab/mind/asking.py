@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,9 +18,9 @@ from lab.mind.skills import Skills
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
 AS_SURE = 0.05  # difference of two beliefs below which the newer note is read first
 BELIEVED = 0.8  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.6 on, as things stand
-LIKELY = 0.05  # what the weights recall is given as the answer from this × (1 - unknown_threshold) on: from 0.025 on
+SAID = 0.16  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.08 on
 READINGS = 24  # times that a question is put plainly before the weights are asked
-SLIGHT = 0.002  # a reading that the weights know with less than this, by its share, has no say
+SLIGHT = 0.02  # a reading that can have no more say than this × (1 - unknown_threshold) is not asked
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
 
@@ -43,9 +44,9 @@ class Asking:
             yield answer.text
         doubt = 1.0
         if answer is None and memory != "notes":
-            text, sure = self._from_weights(question, vetoed)
+            text, say, sure = self._from_weights(question, vetoed)
             doubt = 1 - sure
-            if sure >= LIKELY * (1 - self.skills.unknown_threshold):
+            if text and say >= SAID * (1 - self.skills.unknown_threshold):
                 answer = Answer(text, FROM_WEIGHTS, sure, (), question, memory)
                 yield text
         if answer is None:
@@ -98,29 +99,32 @@ class Asking:
             last = self._last = question, self.skills.plainly([question])[0]
         return last[1]
 
-    def _from_weights(self, question: str, vetoed: list[str]) -> tuple[str, float]:
-        """What the weights most likely answer to what the question may mean, and how likely that is.
+    def _from_weights(self, question: str, vetoed: list[str]) -> tuple[str, float, float]:
+        """What the weights most likely answer to what the question may mean, how much speaks for it, and how likely it is.
 
-        A reading counts as often as the brain puts the question so, all together as much as the question as it is; what is
-        said to it counts as it is likely and known. So an answer that only one way of asking brings up is doubted.
+        The brain puts the question plainly, many times; that reading counts by its share, all together as much as the question
+        as it is. What is answered to it has the say √share · (probability of the answer × of knowing one)²: a rare reading
+        that the weights know by heart says more than a usual one that they half know, which mostly is what was learnt of
+        something else.
         """
         shares = {question: 0.5}
         for reading, share in self.skills.readings(question, READINGS).items():
             shares[reading] = shares.get(reading, 0.0) + share / 2
-        known = {
-            q: share * (1 - doubt)
-            for (q, share), doubt in zip(
-                shares.items(), self.skills.doubts([(reading, ()) for reading in shares]), strict=True
-            )
-        }
-        shares = {question: shares[question] for question, weight in known.items() if weight >= SLIGHT}
-        likely: dict[str, tuple[float, str]] = {}
-        for share, reply in zip(shares.values(), self.skills.guess([*shares]), strict=True):
+        doubts = self.skills.doubts([(reading, ()) for reading in shares])
+        tried = [
+            reading
+            for (reading, share), doubt in zip(shares.items(), doubts, strict=True)
+            if math.sqrt(share) * (1 - doubt) ** 2 >= SLIGHT * (1 - self.skills.unknown_threshold)
+        ]
+        said: dict[str, tuple[float, float, str]] = {}
+        for reading, reply in zip(tried, self.skills.guess(tried), strict=True):
             if reply.text and reply.text.lower() not in vetoed:
-                so_far, text = likely.get(reply.text.lower(), (0.0, reply.text))
-                likely[text.lower()] = so_far + share * reply.probability * (1 - reply.unknown), text
-        sure, text = max(likely.values(), default=(0.0, ""))
-        return text, sure
+                say, likely, text = said.get(reply.text.lower(), (0.0, 0.0, reply.text))
+                sure = reply.probability * (1 - reply.unknown)
+                share = shares[reading]
+                said[text.lower()] = say + math.sqrt(share) * sure**2, likely + share * sure, text
+        say, likely, text = max(said.values(), default=(0.0, 0.0, ""))
+        return text, say, likely
 
     def _used(self, answer: Answer) -> Answer:
         """Note that a trace answered; it may earn its promotion."""

@@ -59,13 +59,16 @@ class Measure:
         return self.share <= self.goal if self.at_most else self.share >= self.goal
 
 
-def facts_for_exam(seed: str, count: int, *, unseen: bool | None = None) -> list[MadeFact]:
-    """Make `count` facts that do not clash with each other; `unseen` None takes relations of both kinds."""
+def facts_for_exam(
+    seed: str, count: int, *, unseen: bool | None = None, taught: Sequence[MadeFact] = ()
+) -> list[MadeFact]:
+    """Make `count` facts that clash neither with each other nor with those `taught`; `unseen` None takes relations of both
+    kinds."""
     rng = random.Random(f"exam {seed}")
     found: list[MadeFact] = []
     while len(found) < count:
         fact = make_fact(rng, unseen=rng.random() < 0.15 if unseen is None else unseen)
-        if not any(clash(fact, other) or clash(other, fact) for other in found):
+        if not any(clash(fact, other) or clash(other, fact) for other in (*taught, *found)):
             found.append(fact)
     return found
 
@@ -188,7 +191,7 @@ class Exam:
             )
             yield self._weights(mind, facts, PLAIN, f"weights only, {count} facts, as taught", taught)
             yield self._weights(mind, facts, HELD_OUT, f"weights only, {count} facts, other wording", other)
-            asked = facts_for_exam(f"{self.seed} untold {count}", 200)
+            asked = facts_for_exam(f"{self.seed} untold {count}", 200, taught=facts)
             answers = [mind.ask(f.ask(PLAIN), "weights") for f in asked]
             yield self._measure(
                 f"weights only, {count} facts, abstains on untaught", [not a.known for a in answers], 0.90
