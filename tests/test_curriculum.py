@@ -1,5 +1,6 @@
 """The curriculum: lessons that teach what they say, and keep back what is scored."""
 
+import functools
 import random
 import re
 from collections import Counter
@@ -11,7 +12,7 @@ from lab.config import DataConfig, build_config
 from lab.data import ANSWER, Cursor, decode, encode
 from lab.data.curriculum.batches import LessonBatches, pad, weigh
 from lab.data.curriculum.facts import clash, load_relations, make_fact, relation_names
-from lab.data.curriculum.lessons import SHARES, SKILLS, innate_facts, make_lesson
+from lab.data.curriculum.lessons import SHARES, SKILLS, _asked_like, innate_facts, make_lesson
 from lab.data.tokenizer import END, NOTE, QUIZ, START, UNKNOWN
 
 CONFIG = DataConfig(data="curriculum", seq_len=256, batch_size=8)
@@ -94,8 +95,8 @@ def test_what_is_held_out_is_never_trained_on() -> None:
     for relation in load_relations().values():
         for wording in relation.ask if relation.unseen else relation.ask[-1:]:
             shape = re.compile(re.sub(r"\\{[^}]*\\}", "(.+)", re.escape(wording.lower().strip(" ?"))))
-            hits = [q for q in asked if shape.fullmatch(q)]
-            assert len(hits) <= 3 or _also_trained(hits), (relation.name, wording, hits[:3])
+            hits = [q for q in asked if shape.fullmatch(q) and not _also_trained(q)]
+            assert len(hits) <= 3, (relation.name, wording, hits[:3])  # an odd word may make one by chance
 
 
 def test_a_question_is_put_plainly_in_its_first_wording() -> None:
@@ -117,11 +118,23 @@ def test_a_question_is_put_plainly_in_its_first_wording() -> None:
     assert fitting > 0.8 * 3000 and len(asked) > 2500  # the rest asks for scenes and innate facts
 
 
-def _also_trained(questions: list[str]) -> bool:
-    """Whether all the questions are trained wordings of other relations, which only look alike."""
-    trained = [w for r in load_relations().values() if not r.unseen for w in r.ask[:-1]]
-    shapes = [re.sub(r"\\{[^}]*\\}", "(.+)", re.escape(w.lower().strip(" ?"))) for w in trained]
-    return all(any(re.fullmatch(shape, q) for shape in shapes) for q in questions)
+def _also_trained(question: str) -> bool:
+    """Whether a question is a trained wording of another relation, which only looks alike."""
+    return any(shape.fullmatch(question) for shape in _trained())
+
+
+@functools.cache
+def _trained() -> list[re.Pattern[str]]:
+    wordings = [w for r in load_relations().values() if not r.unseen for w in r.ask[:-1]]
+    return [re.compile(re.sub(r"\\{[^}]*\\}", "(.+)", re.escape(w.lower().strip(" ?")))) for w in wordings]
+
+
+def test_hard_questions_are_about_what_is_asked_for_alike() -> None:
+    """My favourite food beside my favourite colour; and never what is held out, nor the relation itself."""
+    assert "favourite_colour" in _asked_like("favourite_food")
+    for name, relation in load_relations().items():
+        near = _asked_like(name)
+        assert name not in near and not any(load_relations()[other].unseen for other in near), relation.name
 
 
 def test_all_skills_are_taught_in_their_shares() -> None:

@@ -18,6 +18,7 @@ import random
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from difflib import SequenceMatcher
 from itertools import count
 
 import numpy as np
@@ -33,15 +34,16 @@ from lab.data.tokenizer import ANSWER, END, QUIZ, SORT, START, UNKNOWN, Tokens, 
 INNATE = (("capitals", "capital"), ("elements", "symbol"))  # (world, relation) that every starter knows by heart
 LEVELS = (1, 2, 4, 8)  # most notes in a lesson, as the curriculum grows
 SHARES = {
-    "read": 0.22, "scene": 0.03, "quiz": 0.15, "plain": 0.37, "closed": 0.11, "closed_unknown": 0.06, "talk": 0.03, "sort": 0.03,
+    "read": 0.20, "scene": 0.03, "quiz": 0.27, "plain": 0.29, "closed": 0.10, "closed_unknown": 0.05, "talk": 0.03, "sort": 0.03,
 }  # fmt: skip
 TOLD_FIRST = 0.3  # share of the quizzes and plain questions that are about what people tell first
 ODDLY = 0.35  # share of the questions to put plainly that are asked with a word that is odd, or missing
 FIRST = 0.1  # share of what is said and asked that is in the first wording for sure
-PLAINLY = 0.4  # share of the quizzes that ask in the plain wording, which is the first
+PLAINLY = 0.7  # share of the quizzes that ask in the plain wording, which is the first
 
 NOTED = 0.12  # share of the notes that are a question with its answer
 NOT_THERE = 0.35  # share of the questions about notes that no note answers
+NEAREST = 6  # relations that are asked for like another: my favourite food, my favourite colour
 PEOPLE = {"someone": "person"}  # kinds of subject that are one
 EVERYDAY = (  # what people tell first
     "name", "age", "home", "job", "birthday", "likes", "relative", "pet_name", "favourite_colour", "favourite_food", "spouse",
@@ -94,20 +96,32 @@ def _told_of(kind: str) -> tuple[str, ...]:
     return tuple(n for n, r in relations if PEOPLE.get(r.about, r.about) == kind and not r.unseen)
 
 
+@functools.cache
+def _asked_like(name: str) -> tuple[str, ...]:
+    """The relations for training about the same kind of subject that are asked for most like this one."""
+    relations = load_relations()
+    kind, asked = relations[name].about, relations[name].ask[0]
+    others = [other for other in _told_of(PEOPLE.get(kind, kind)) if other != name]
+    return tuple(
+        sorted(others, key=lambda other: -SequenceMatcher(None, asked, relations[other].ask[0]).ratio())[:NEAREST]
+    )
+
+
 def _neighbour(fact: MadeFact, rng: random.Random) -> MadeFact:
     """A fact that looks like `fact` but does not answer its question."""
     for _ in range(30):
         draw = rng.random()
         if draw < 0.15 or fact.relation.about == "innate":
             other = make_fact(rng)
-        elif draw < 0.5:
+        elif draw < 0.4:
             other = make_fact(rng, fact.relation.name)
             if rng.random() < 0.5 and other.value.key:  # the same kind of thing for someone else
                 other = MadeFact(
                     other.relation, other.subject, Value(other.value.text, fact.value.key, fact.value.key_plain)
                 )
         else:
-            other = make_fact(rng, rng.choice(_told_of(PEOPLE.get(fact.relation.about, fact.relation.about))))
+            near = draw < 0.7 and _asked_like(fact.relation.name)
+            other = make_fact(rng, rng.choice(near or _told_of(PEOPLE.get(fact.relation.about, fact.relation.about))))
             other = MadeFact(other.relation, fact.subject, other.value)
         if not clash(fact, other):
             return other
