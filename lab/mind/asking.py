@@ -16,11 +16,13 @@ from lab.mind.replies import Answer, MindError, unknown
 from lab.mind.skills import Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
-AS_SURE = 0.05  # difference of two beliefs below which the newer note is read first
-BELIEVED = 0.8  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.6 on, as things stand
-SAID = 0.16  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.08 on
-READINGS = 24  # times that a question is put plainly before the weights are asked
-SLIGHT = 0.02  # a reading that can have no more say than this × (1 - unknown_threshold) is not asked
+AS_SURE = 0.3  # difference of two beliefs below which the newer note is read first
+BELIEVED = 0.6  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.7 on, as things stand
+BELIEVED_PLAINLY = 0.4  # the same for what a question may mean: from 0.8 on
+SAID = 0.024  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.012 on
+SLIGHT = 0.25  # a reading that can have no more say than this share of that is not asked
+READINGS = 24  # times that a question is put plainly before it is asked so
+OFTEN = 2 / READINGS  # share of the readings from which on one is asked of the notes
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
 
@@ -30,7 +32,7 @@ class Asking:
 
     def __init__(self, notes: Notes, skills: Skills, notes_open: int) -> None:
         self.notes, self.skills, self.notes_open = notes, skills, notes_open
-        self._last = ("", "")  # a question and how it is put plainly
+        self._read = ("", dict[str, float]())  # the last question with its readings
 
     def stream(self, text: str, memory: str = "both") -> Iterator[str | Answer]:
         """Yield the answer's text once it is settled, and at last the Answer."""
@@ -44,9 +46,9 @@ class Asking:
             yield answer.text
         doubt = 1.0
         if answer is None and memory != "notes":
-            text, say, sure = self._from_weights(question, vetoed)
+            text, sure = self._from_weights(question, vetoed)
             doubt = 1 - sure
-            if text and say >= SAID * (1 - self.skills.unknown_threshold):
+            if text:
                 answer = Answer(text, FROM_WEIGHTS, sure, (), question, memory)
                 yield text
         if answer is None:
@@ -57,74 +59,75 @@ class Asking:
     def _from_notes(self, question: str, memory: str, vetoed: list[str]) -> Answer | None:
         """The answer of the note that most likely has it, in words of that note; None where none is likely to.
 
-        A question that no note seems to answer is put plainly, and asked again.
+        A question that no note seems to answer is put plainly, in the ways that it is often read, and asked again.
         """
         found = self.notes.find(question, self.notes_open)
         taught = next((t for t, _ in found if t.answer and plain(t.question or "") == plain(question)), None)
         if taught and taught.answer:
             return self._used(Answer(taught.answer, taught.tier, taught.confidence, (taught,), question, memory))
-        likeliest = self._likeliest(question, found, vetoed)
+        likeliest = self._likeliest(question, found, vetoed, BELIEVED)
         if likeliest is None:
-            plainly = self._plainly(question)
-            likeliest = self._likeliest(plainly, self.notes.find(plainly, self.notes_open), vetoed)
+            often = {reading: share for reading, share in self._readings(question).items() if share >= OFTEN}
+            each = (
+                (self._likeliest(reading, self.notes.find(reading, self.notes_open), vetoed, BELIEVED_PLAINLY), share)
+                for reading, share in often.items()
+            )
+            likely = [(one[0] * math.sqrt(share), one) for one, share in each if one]
+            likeliest = max(likely, key=lambda one: one[0])[1] if likely else None
         if likeliest is None:
             return None
         sure, trace, text = likeliest
         return self._used(Answer(text, trace.tier, sure * trace.confidence, (trace,), question, memory))
 
     def _likeliest(
-        self, question: str, found: list[tuple[Trace, float]], vetoed: list[str]
+        self, question: str, found: list[tuple[Trace, float]], vetoed: list[str], believed_from: float
     ) -> tuple[float, Trace, str] | None:
         """Of the notes found: the belief in the one that most likely answers, the newest of equals, the note, and what it
-        says; what is vetoed is no answer."""
+        says; what is vetoed is no answer. None where none is believed from 1 - `believed_from` × unknown_threshold on."""
         sure_of = beliefs(self.skills, question, [(trace.text, likeness) for trace, likeness in found])
-        believed = [(sure, trace) for sure, (trace, _) in zip(sure_of, found, strict=True)]
+        enough = 1 - believed_from * self.skills.unknown_threshold
+        believed = [(sure, trace) for sure, (trace, _) in zip(sure_of, found, strict=True) if sure >= enough]
         believed.sort(key=lambda one: one[0], reverse=True)
         alike = [
             one for one in believed if one[0] >= believed[0][0] - AS_SURE and not _of_another(one[1], believed[0][1])
         ]
         newest = sorted(alike, key=lambda one: one[1].id, reverse=True)
         for sure, trace in [*newest, *(one for one in believed if one not in alike)]:
-            if sure < 1 - BELIEVED * self.skills.unknown_threshold:
-                break
             text = self.skills.read(self.skills.open(question, [trace.text])).text
             if text is not None and text.lower() not in vetoed:
                 return sure, trace, text
         return None
 
-    def _plainly(self, question: str) -> str:
-        """The question in its plain wording, or as it is."""
-        last = self._last
-        if last[0] != question:
-            last = self._last = question, self.skills.plainly([question])[0]
-        return last[1]
+    def _readings(self, question: str) -> dict[str, float]:
+        """What the question may ask, put plainly, with the share of each."""
+        if self._read[0] != question:
+            self._read = question, self.skills.readings(question, READINGS)
+        return self._read[1]
 
-    def _from_weights(self, question: str, vetoed: list[str]) -> tuple[str, float, float]:
-        """What the weights most likely answer to what the question may mean, how much speaks for it, and how likely it is.
+    def _from_weights(self, question: str, vetoed: list[str]) -> tuple[str, float]:
+        """What the weights most likely answer to what the question may mean, empty where too little speaks for it, and how likely.
 
-        The brain puts the question plainly, many times; that reading counts by its share, all together as much as the question
-        as it is. What is answered to it has the say √share · (probability of the answer × of knowing one)²: a rare reading
-        that the weights know by heart says more than a usual one that they half know, which mostly is what was learnt of
-        something else.
+        A reading counts as often as the brain puts the question so, all together as much as the question as it is. What is said
+        to it counts as it is known, and twice as it is likely: what was learnt of something else is mostly half known.
         """
         shares = {question: 0.5}
-        for reading, share in self.skills.readings(question, READINGS).items():
+        for reading, share in self._readings(question).items():
             shares[reading] = shares.get(reading, 0.0) + share / 2
+        enough = SAID * (1 - self.skills.unknown_threshold)
         doubts = self.skills.doubts([(reading, ()) for reading in shares])
         tried = [
             reading
             for (reading, share), doubt in zip(shares.items(), doubts, strict=True)
-            if math.sqrt(share) * (1 - doubt) ** 2 >= SLIGHT * (1 - self.skills.unknown_threshold)
+            if share * (1 - doubt) >= SLIGHT * enough
         ]
         said: dict[str, tuple[float, float, str]] = {}
         for reading, reply in zip(tried, self.skills.guess(tried), strict=True):
             if reply.text and reply.text.lower() not in vetoed:
                 say, likely, text = said.get(reply.text.lower(), (0.0, 0.0, reply.text))
-                sure = reply.probability * (1 - reply.unknown)
-                share = shares[reading]
-                said[text.lower()] = say + math.sqrt(share) * sure**2, likely + share * sure, text
-        say, likely, text = max(said.values(), default=(0.0, 0.0, ""))
-        return text, say, likely
+                one = shares[reading] * reply.probability * (1 - reply.unknown)
+                said[text.lower()] = say + one * reply.probability, likely + one, text
+        say, sure, text = max(said.values(), default=(0.0, 0.0, ""))
+        return text if say >= enough else "", sure
 
     def _used(self, answer: Answer) -> Answer:
         """Note that a trace answered; it may earn its promotion."""

@@ -18,13 +18,13 @@ EVIDENCE = (
     "always", "log-odds of knowing", "log-likeness", "the person lacking", "another person", "names and numbers lacking",
     "rather asked of another note",
 )  # fmt: skip
-WEIGHTS = (2.56, 0.79, 2.26, -0.93, 0.85, -4.71, 0.69)
+WEIGHTS = (3.29, 0.76, 2.37, -1.45, -1.6, -4.42, 0.65)
 ALIKE = (
     "always", "log-odds that the old note answers", "log-odds that the new note answers", "likeness of the questions", "one question",
     "its question rather asked of the new note", "that of the old note rather asked of it", "likeness of the notes",
     "the old note's question lacking",
 )  # fmt: skip
-ABOUT_ONE = (-5.0, 0.4, 0.2, -2.0, 1.8, 0.7, 0.3, 11.0, 0.0)
+ABOUT_ONE = (1.15, 0.27, 0.17, -3.12, 1.01, 0.35, 0.38, 5.94, -2.35)
 ONE_QUESTION = 0.99  # likeness from which on two questions are one
 FLOOR = 1e-4  # a probability nearer to 0 or 1 says no more
 LEAST_LIKE = 0.01
