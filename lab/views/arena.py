@@ -65,7 +65,7 @@ def heatmap(scores: pd.DataFrame, tasks: pd.DataFrame, name: str) -> Figure:
     if rows.empty:
         return {"data": [], "layout": _said(frame, [], "nothing scored yet")}
     r = rows.assign(recall=rows["recall"].astype(float)).pivot_table("recall", "after_task", "on_task", "mean")
-    frame["yaxis"] |= {"autorange": "reversed", "type": "category", "automargin": True}
+    frame["yaxis"] |= {"autorange": "reversed", "type": "category"}
     frame["xaxis"] |= {"type": "category"}
     return {"data": [{
         "type": "heatmap", "x": [names[i - 1] for i in r.columns], "y": [names[t - 1] if t else "nothing" for t in r.index],

@@ -25,6 +25,7 @@ def _times(seconds: pd.Series) -> list[str]:
 def tier_usage(usage: pd.DataFrame) -> Figure:
     """How many traces each tier held over time; columns at (s), stm, ltm, archive."""
     frame = layout("How full is each memory?", "time (UTC)", "traces")
+    frame["xaxis"] |= {"nticks": 4, "tickangle": 0}  # times are long, and a telephone is narrow
     if usage.empty:
         return {"data": [], "layout": _empty(frame, "nothing taught yet: tell it something in the Chat tab")}
     lines = [
@@ -117,7 +118,7 @@ def night_recall(nights: pd.DataFrame) -> Figure:
     frame["yaxis"] |= {"range": [0, 1.05], "tickformat": ".0%"}
     frame |= {"barmode": "group"}
     if nights.empty:
-        return {"data": [], "layout": _empty(frame, "no night yet: press Sleep in the Chat tab")}
+        return {"data": [], "layout": _empty(frame, "no night yet: press Sleep")}
     names = [f"night {night}" for night in nights["night"]]
     bars = [
         {

@@ -23,7 +23,7 @@ def layout(title: str, x: str, y: str, **more: Any) -> dict[str, Any]:
         "hovermode": "x unified",
         "uirevision": title,
         "xaxis": {"title": {"text": x, "font": {"size": 12}}, "gridcolor": "rgba(128,128,128,0.18)", "zeroline": False, "automargin": True},
-        "yaxis": {"title": {"text": y, "font": {"size": 12}}, "gridcolor": "rgba(128,128,128,0.18)", "zeroline": False},
+        "yaxis": {"title": {"text": y, "font": {"size": 12}, "standoff": 6}, "gridcolor": "rgba(128,128,128,0.18)", "zeroline": False, "automargin": True},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right", "font": {"size": 11}},
         "font": {"size": 12, "family": "system-ui, sans-serif"},
         **more,
