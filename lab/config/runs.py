@@ -193,7 +193,11 @@ STARTER = {
     "threads": 1, "eval_every": 250, "sample_every": 250, "checkpoint_every": 250,
 }  # fmt: skip
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {  # options by model, so that a long training is one word
-    "starter": {"qor": STARTER, "baseline": {**STARTER, "conv_kernel": 4, "mlp_ratio": 8.0}}
+    "starter": {
+        # lessons do not change from step to step, so slow bands would only learn less of them
+        "qor": {**STARTER, "cms_med_freq": 2, "cms_slow_freq": 8},
+        "baseline": {**STARTER, "conv_kernel": 4, "mlp_ratio": 8.0},
+    }
 }
 SECTIONS: dict[str, type[Any]] = {"data": DataConfig, "training": TrainingConfig}
 

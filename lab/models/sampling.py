@@ -15,9 +15,7 @@ from torch import Tensor
 
 from lab.models.contract import Brain, choose_rows, widen
 
-WORTH_IT = (
-    0.75  # share of the rows still written on from which on the others are let go: that takes copying their state
-)
+WORTH_IT = 0.75  # share of the rows still written on below which the others are let go, since that copies their state
 
 
 @torch.no_grad()

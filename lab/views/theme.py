@@ -14,6 +14,7 @@ SHADES = ("#7c5cff", "#e8833a", "#2fa57c", "#3f7fd9", "#d6498f", "#8a8f98", "#b5
 
 def layout(title: str, x: str, y: str, **more: Any) -> dict[str, Any]:
     """The frame of every chart: its question as title, axes with units; colours of text come from the page."""
+    axis = {"gridcolor": "rgba(128,128,128,0.18)", "zeroline": False, "automargin": True}
     return {
         "title": {"text": title, "font": {"size": 13}, "x": 0.02, "xref": "container", "xanchor": "left", "y": 0.97, "yanchor": "top"},
         "margin": {"l": 56, "r": 12, "t": 52, "b": 42},
@@ -22,8 +23,8 @@ def layout(title: str, x: str, y: str, **more: Any) -> dict[str, Any]:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "hovermode": "x unified",
         "uirevision": title,
-        "xaxis": {"title": {"text": x, "font": {"size": 12}}, "gridcolor": "rgba(128,128,128,0.18)", "zeroline": False, "automargin": True},
-        "yaxis": {"title": {"text": y, "font": {"size": 12}, "standoff": 6}, "gridcolor": "rgba(128,128,128,0.18)", "zeroline": False, "automargin": True},
+        "xaxis": {"title": {"text": x, "font": {"size": 12}}, **axis},
+        "yaxis": {"title": {"text": y, "font": {"size": 12}, "standoff": 6}, **axis},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right", "font": {"size": 11}},
         "font": {"size": 12, "family": "system-ui, sans-serif"},
         **more,
