@@ -132,7 +132,7 @@ def bench_mind(brain: str, notes: int = 200, rounds: int = 60, crowd: int = 100_
 
     facts, awake = facts_for_exam("bench", notes), MindConfig(auto_sleep=False)
     seconds: dict[str, list[float]] = {
-        what: [] for what in ("teach", "reflect", "ask", "first byte", "recall", "weights")
+        what: [] for what in ("teach", "reflect", "ask", "first byte", "untaught", "recall", "weights")
     }
     with tempfile.TemporaryDirectory() as home, Mind.create("bench", brain, Path(home) / "minds", awake) as mind:
         mind.teach("The bench is made of wood.")
@@ -152,6 +152,9 @@ def bench_mind(brain: str, notes: int = 200, rounds: int = 60, crowd: int = 100_
                     next(answer)
                 for _ in answer:
                     pass
+        for fact in facts_for_exam("bench, not told", rounds, taught=facts):
+            with _timed(seconds["untaught"]):
+                mind.ask(fact.ask(0))
         index = type(mind.index)()
         for key in range(crowd):
             index.add(key, [f"{facts[key % notes].say(key % 3)} {key}"])
@@ -171,6 +174,7 @@ def bench_mind(brain: str, notes: int = 200, rounds: int = 60, crowd: int = 100_
     named = (
         ("teach, ms, p95", seconds["teach"], 0.95, 1000, 20), ("reflect on a note, ms, p95", seconds["reflect"], 0.95, 1000, None),
         ("ask, ms, p95", seconds["ask"], 0.95, 1000, 300),
+        ("ask what was not taught, ms, p95", seconds["untaught"], 0.95, 1000, 300),
         ("ask the weights in other words, ms, p95", seconds["weights"], 0.95, 1000, 300),
         ("first byte, ms, p95", seconds["first byte"], 0.95, 1000, 100), ("night for 20 facts, s", night, 0.5, 1, 60),
         (f"recall among {crowd:,} traces, ms, p99", seconds["recall"], 0.99, 1000, 20),

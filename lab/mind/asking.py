@@ -61,38 +61,46 @@ class Asking:
 
         A question that no note seems to answer is put plainly, in the ways that it is often read, and asked again.
         """
-        found = self.notes.find(question, self.notes_open)
+        (found,) = self._find([question])
         taught = next((t for t, _ in found if t.answer and plain(t.question or "") == plain(question)), None)
         if taught and taught.answer:
             return self._used(Answer(taught.answer, taught.tier, taught.confidence, (taught,), question, memory))
-        likeliest = self._likeliest(question, found, vetoed, BELIEVED)
+        (likeliest,) = self._likeliest([question], [found], vetoed, BELIEVED)
         if likeliest is None:
             often = {reading: share for reading, share in self._readings(question).items() if share >= OFTEN}
-            each = (
-                (self._likeliest(reading, self.notes.find(reading, self.notes_open), vetoed, BELIEVED_PLAINLY), share)
-                for reading, share in often.items()
-            )
-            likely = [(one[0] * math.sqrt(share), one) for one, share in each if one]
+            each = self._likeliest([*often], self._find([*often]), vetoed, BELIEVED_PLAINLY)
+            likely = [(one[0] * math.sqrt(share), one) for one, share in zip(each, often.values(), strict=True) if one]
             likeliest = max(likely, key=lambda one: one[0])[1] if likely else None
         if likeliest is None:
             return None
         sure, trace, text = likeliest
         return self._used(Answer(text, trace.tier, sure * trace.confidence, (trace,), question, memory))
 
+    def _find(self, questions: list[str]) -> list[list[tuple[Trace, float]]]:
+        """The notes to open for each question, with their likeness to it."""
+        return [self.notes.find(question, self.notes_open) for question in questions]
+
     def _likeliest(
-        self, question: str, found: list[tuple[Trace, float]], vetoed: list[str], believed_from: float
+        self, questions: list[str], found: list[list[tuple[Trace, float]]], vetoed: list[str], believed_from: float
+    ) -> list[tuple[float, Trace, str] | None]:
+        """For each question, of the notes found the one that most likely answers, the newest of equals: the belief in it, the
+        note, and what it says; what is vetoed is no answer. None where none is believed from 1 - `believed_from` ×
+        unknown_threshold on."""
+        asked = [(q, [(trace.text, alike) for trace, alike in some]) for q, some in zip(questions, found, strict=True)]
+        enough, chosen = 1 - believed_from * self.skills.unknown_threshold, list[tuple[float, Trace, str] | None]()
+        for question, some, sure_of in zip(questions, found, beliefs(self.skills, asked), strict=True):
+            believed = [(sure, trace) for sure, (trace, _) in zip(sure_of, some, strict=True) if sure >= enough]
+            chosen.append(self._said(question, believed, vetoed))
+        return chosen
+
+    def _said(
+        self, question: str, believed: list[tuple[float, Trace]], vetoed: list[str]
     ) -> tuple[float, Trace, str] | None:
-        """Of the notes found: the belief in the one that most likely answers, the newest of equals, the note, and what it
-        says; what is vetoed is no answer. None where none is believed from 1 - `believed_from` × unknown_threshold on."""
-        sure_of = beliefs(self.skills, question, [(trace.text, likeness) for trace, likeness in found])
-        enough = 1 - believed_from * self.skills.unknown_threshold
-        believed = [(sure, trace) for sure, (trace, _) in zip(sure_of, found, strict=True) if sure >= enough]
-        believed.sort(key=lambda one: one[0], reverse=True)
-        alike = [
-            one for one in believed if one[0] >= believed[0][0] - AS_SURE and not _of_another(one[1], believed[0][1])
-        ]
+        """What the likeliest note says that says something which is not vetoed, the newest of those that are about as likely."""
+        ranked = sorted(believed, key=lambda one: one[0], reverse=True)
+        alike = [one for one in ranked if one[0] >= ranked[0][0] - AS_SURE and not _of_another(one[1], ranked[0][1])]
         newest = sorted(alike, key=lambda one: one[1].id, reverse=True)
-        for sure, trace in [*newest, *(one for one in believed if one not in alike)]:
+        for sure, trace in [*newest, *(one for one in ranked if one not in alike)]:
             text = self.skills.read(self.skills.open(question, [trace.text])).text
             if text is not None and text.lower() not in vetoed:
                 return sure, trace, text

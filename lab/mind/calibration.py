@@ -53,7 +53,7 @@ def gather(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         wordings_asked = (0, -1, rng.randrange(len(fact.relation.ask)))
         question = fact.ask(wording if fact.relation.paired else rng.choice(wordings_asked))
         found = index.search(question, MindConfig().notes_open)
-        rows = evidence(skills, question, [(told[place], alike) for place, alike in found])
+        (rows,) = evidence(skills, [(question, [(told[place], alike) for place, alike in found])])
         for (place, _), row in zip(found, rows, strict=True):
             yield Pair(row, place == number)
 

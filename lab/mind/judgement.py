@@ -41,16 +41,22 @@ class Note:
     question: str = ""
 
 
-def evidence(skills: Skills, question: str, found: Sequence[tuple[str, float]]) -> list[tuple[float, ...]]:
-    """What speaks for each note found, (text, likeness), as the answer to `question`, in the order of EVIDENCE."""
-    notes = [text for text, _ in found]
-    doubts = skills.doubts([(question, [note]) for note in notes])
-    asked = skills.asks([(question, note) for note in notes])
-    most = max(asked, default=0.0)
-    return [
-        (*_evidence(question, note, alike, doubt), max(RATHER, one - most))
-        for (note, alike), doubt, one in zip(found, doubts, asked, strict=True)
-    ]
+Found = Sequence[tuple[str, float]]  # notes that were found for a question, with their likeness to it
+
+
+def evidence(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[tuple[float, ...]]]:
+    """What speaks for each note found for each question as its answer, in the order of EVIDENCE."""
+    pairs = [(question, note) for question, found in asked for note, _ in found]
+    doubts = iter(skills.doubts([(question, [note]) for question, note in pairs]))
+    likely = iter(skills.asks(pairs))
+    rows = []
+    for question, found in asked:
+        own = [(note, alike, next(doubts), next(likely)) for note, alike in found]
+        most = max((one for *_, one in own), default=0.0)
+        rows.append(
+            [(*_evidence(question, note, alike, doubt), max(RATHER, one - most)) for note, alike, doubt, one in own]
+        )
+    return rows
 
 
 def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[float, ...]:
@@ -69,9 +75,9 @@ def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[f
     )
 
 
-def beliefs(skills: Skills, question: str, found: Sequence[tuple[str, float]]) -> list[float]:
-    """The probability that each note found, (text, likeness), answers `question`."""
-    return [_logistic(WEIGHTS, one) for one in evidence(skills, question, found)]
+def beliefs(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[float]]:
+    """The probability that each note found for each question answers it."""
+    return [[_logistic(WEIGHTS, one) for one in rows] for rows in evidence(skills, asked)]
 
 
 def _log_odds(p: float) -> float:
