@@ -10,6 +10,7 @@ import torch
 
 from lab.config import DataConfig, build_config
 from lab.data import ANSWER, Cursor, decode, encode
+from lab.data.curriculum import lessons
 from lab.data.curriculum.batches import LessonBatches, pad, weigh
 from lab.data.curriculum.facts import clash, load_relations, make_fact, relation_names
 from lab.data.curriculum.lessons import SHARES, SKILLS, _asked_like, innate_facts, make_lesson
@@ -83,8 +84,9 @@ def _cut(tokens: list[int], mark: int) -> list[list[int]]:
     return parts
 
 
-def test_what_is_held_out_is_never_trained_on() -> None:
+def test_what_is_held_out_is_never_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """No lesson asks for a relation that is held out, nor in a wording that is."""
+    monkeypatch.setattr(lessons, "ODDLY", 0.0)  # an odd word can make any wording look like another, by chance
     rng = random.Random(3)
     asked = set()
     for _ in range(4000):
@@ -96,7 +98,7 @@ def test_what_is_held_out_is_never_trained_on() -> None:
         for wording in relation.ask if relation.unseen else relation.ask[-1:]:
             shape = re.compile(re.sub(r"\\{[^}]*\\}", "(.+)", re.escape(wording.lower().strip(" ?"))))
             hits = [q for q in asked if shape.fullmatch(q) and not _also_trained(q)]
-            assert len(hits) <= 3, (relation.name, wording, hits[:3])  # an odd word may make one by chance
+            assert not hits, (relation.name, wording, hits[:3])
 
 
 def test_a_question_is_put_plainly_in_its_first_wording() -> None:
