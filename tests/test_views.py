@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from lab.ui.runs import _short
 from lab.views import (
     METRICS,
     band_raster,
@@ -103,3 +104,9 @@ def test_figures_of_an_empty_mind_say_what_to_do() -> None:
     empty = pd.DataFrame()
     for figure in (tier_usage(empty), hypnogram(empty), night_recall(empty), strengths(empty)):
         assert figure["data"] == [] and figure["layout"]["annotations"][0]["text"]
+
+
+def test_runs_are_labelled_by_brain_and_number_and_starters_by_name() -> None:
+    """A starter's name has no date to leave out."""
+    names = ["baseline", "20261125-004103-qor-tiny-5a312926"]
+    assert list(_short(names).values()) == ["baseline", "qor-tiny 2926"]

@@ -177,4 +177,5 @@ def _series(store: RunStore, name: str, metric: str) -> pd.DataFrame:
 
 def _short(names: list[str]) -> dict[str, str]:
     """Labels as short as tells the runs apart: the brain and the end of the name."""
-    return {name: f"{'-'.join(name.split('-')[2:4])} {name[-4:]}" for name in names}
+    parts = {name: name.split("-") for name in names}  # date-time-model-preset-number; a starter's name has fewer
+    return {name: f"{'-'.join(part[2:4])} {name[-4:]}" if len(part) > 4 else name for name, part in parts.items()}
