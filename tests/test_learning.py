@@ -219,8 +219,11 @@ def test_a_run_begins_where_another_ended(tmp_path: Path) -> None:
     assert again == pytest.approx(learnt, abs=0.01)
     other = tiny(begin_from=str(tmp_path / "before"), steps=1, lr=1e-7, cms_med_freq=2)  # only learns more often
     assert [e.bpb for e in train(other, tmp_path / "often") if isinstance(e, Evaluated)][-1] == pytest.approx(again)
-    with pytest.raises(ConfigError, match="begin_from must name a brain of this run's model"):
-        list(train(tiny(begin_from=str(tmp_path / "before"), width=64), tmp_path / "other"))
+    wider = tiny(begin_from=str(tmp_path / "before"), steps=1, lr=1e-7, mlp_ratio=5.0)  # what is added says nothing yet
+    assert [e.bpb for e in train(wider, tmp_path / "wider") if isinstance(e, Evaluated)][-1] == pytest.approx(again)
+    for other in (tiny(begin_from=str(tmp_path / "before"), **sizes) for sizes in ({"width": 64}, {"mlp_ratio": 1.0})):
+        with pytest.raises(ConfigError, match="begin_from must name a brain of this run's model"):
+            list(train(other, tmp_path / "other"))
     with pytest.raises(ConfigError, match=r"model\.json"):
         list(train(tiny(begin_from=str(tmp_path / "none")), tmp_path / "lost"))
 

@@ -33,6 +33,7 @@ SPIKE_MARGIN = 0.5  # nats above it, so that a loss near 0 may wobble
 MOST_ROLLBACKS = 8
 PROMPT_BYTES = 24
 PERIODS = ("cms_med_freq", "cms_slow_freq")  # how often weights learn is each run's own choice: it changes no brain
+WIDER = "mlp_ratio"  # may grow: what is added to an MLP gives 0 at first, so it changes no answer
 
 
 class UnstableError(ValueError):
@@ -49,22 +50,25 @@ def rate_at(config: TrainingConfig, progress: float) -> float:
 def first_brain(config: RunConfig) -> Brain:
     """Give the brain that a run begins with: fresh, or as another run left it.
 
-    Only the periods of its bands may be others than they were. Raises ConfigError where `begin_from` names no brain, or
-    one of other sizes.
+    Only the periods of its bands may be others than they were, and its MLPs wider. Raises ConfigError where `begin_from`
+    names no brain, or one of other sizes.
     """
     begin_from = config.training.begin_from
     if not begin_from:
         return build(config.model, config.brain, seed=config.training.seed)
     folder = Path(begin_from).expanduser()
     name, found = load_brain(folder / "brain" if (folder / "brain").is_dir() else folder)
-    periods = {name: value for name, value in asdict(config.brain).items() if name in PERIODS}
-    if name != config.model or replace(found.config, **periods) != config.brain:
+    free = {name: value for name, value in asdict(config.brain).items() if name in (*PERIODS, WIDER)}
+    narrower = found.config.mlp_ratio > config.brain.mlp_ratio
+    if name != config.model or replace(found.config, **free) != config.brain or narrower:
         raise ConfigError(
-            f"begin_from must name a brain of this run's model and sizes; {begin_from} holds a {name} with "
-            f"{found.config}. Choose the same settings.", "begin_from",
+            f"begin_from must name a brain of this run's model and sizes, whose {WIDER} may be less; {begin_from} holds "
+            f"a {name} with {found.config}. Choose the same settings.", "begin_from",
         )  # fmt: skip
-    brain = build(config.model, config.brain)
-    brain.load_state_dict(found.state_dict())
+    brain = build(config.model, config.brain, seed=config.training.seed)
+    grown = brain.state_dict()
+    for name, learnt in found.state_dict().items():
+        grown[name][tuple(slice(size) for size in learnt.shape)] = learnt
     return brain
 
 

@@ -26,7 +26,7 @@ from lab.models.checkpoint import load_brain
 class Pair:
     """A note that was found for a question or another note: its evidence, and whether it is the one that answers or is replaced."""
 
-    evidence: tuple[float, ...]
+    evidence: Sequence[float]
     answers: bool
 
 

@@ -29,6 +29,7 @@ ONE_QUESTION = 0.99  # likeness from which on two questions are one
 FLOOR = 1e-4  # a probability nearer to 0 or 1 says no more
 LEAST_LIKE = 0.01
 RATHER = -10.0  # nats below which a question that is asked of another note rather says no more
+CONCEIVABLE = 0.1  # belief below which a note is no rival of another: what it is asked for is not looked at
 POSSIBLE = 0.3  # belief below which a note does not answer another's question
 UNLIKE = 0.25  # likeness below which two notes, neither of which answers the other's question, are not about one thing
 
@@ -44,18 +45,24 @@ class Note:
 Found = Sequence[tuple[str, float]]  # notes that were found for a question, with their likeness to it
 
 
-def evidence(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[tuple[float, ...]]]:
-    """What speaks for each note found for each question as its answer, in the order of EVIDENCE."""
-    pairs = [(question, note) for question, found in asked for note, _ in found]
-    doubts = iter(skills.doubts([(question, [note]) for question, note in pairs]))
-    likely = iter(skills.asks(pairs))
-    rows = []
-    for question, found in asked:
-        own = [(note, alike, next(doubts), next(likely)) for note, alike in found]
-        most = max((one for *_, one in own), default=0.0)
-        rows.append(
-            [(*_evidence(question, note, alike, doubt), max(RATHER, one - most)) for note, alike, doubt, one in own]
-        )
+def evidence(skills: Skills, asked: Sequence[tuple[str, Found]], least: float = 0.0) -> list[list[list[float]]]:
+    """What speaks for each note found for each question as its answer, in the order of EVIDENCE.
+
+    The last is taken among the notes of a question that all else makes at least so likely, `least`; it is 0 for the others.
+    """
+    doubts = iter(skills.doubts([(question, [note]) for question, found in asked for note, _ in found]))
+    rows = [
+        [[*_evidence(question, note, alike, next(doubts)), 0.0] for note, alike in found] for question, found in asked
+    ]
+    rivals = []
+    for (question, found), own in zip(asked, rows, strict=True):
+        some = [(row, note) for row, (note, _) in zip(own, found, strict=True) if _logistic(WEIGHTS, row) >= least]
+        rivals.append((question, some if len(some) > 1 else []))
+    likely = iter(skills.asks([(question, note) for question, some in rivals for _, note in some]))
+    for _, some in rivals:
+        each = [next(likely) for _ in some]
+        for (row, _), one in zip(some, each, strict=True):
+            row[-1] = max(RATHER, one - max(each))
     return rows
 
 
@@ -77,7 +84,7 @@ def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[f
 
 def beliefs(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[float]]:
     """The probability that each note found for each question answers it."""
-    return [[_logistic(WEIGHTS, one) for one in rows] for rows in evidence(skills, asked)]
+    return [[_logistic(WEIGHTS, one) for one in rows] for rows in evidence(skills, asked, CONCEIVABLE)]
 
 
 def _log_odds(p: float) -> float:

@@ -143,13 +143,14 @@ class SelfModifying(nn.Module):
         surprise = self._surprise(k_up, v, recalled, keep, state.memory, state)
         gate = self._gate(surprise, state.threshold, self._gate_shape(k.shape[0], k.dtype))
         update = (v - recalled) * (beta * gate[:, :, None])
-        memory = torch.baddbmm(state.memory * keep, k.transpose(1, 2), update)
+        memory = (state.memory * keep).baddbmm_(k.transpose(1, 2), update)
         state = replace(self._advance(state, memory, surprise), fired=gate.detach().sum())
         return torch.bmm(q, memory)[None], state
 
     def _gate_shape(self, rows: int, kind: torch.dtype) -> Tensor:
         """The learnt shape of each row's gate, (2, N, 1): how sharp it is, and how far open at the threshold."""
-        return self.gate_shape.to(kind).view(2, self.heads).repeat(1, rows // self.heads)[:, :, None]
+        shape = self.gate_shape.to(kind).view(2, 1, self.heads)
+        return shape.expand(2, rows // self.heads, self.heads).reshape(2, rows, 1)
 
     def _gate(self, surprise: Tensor, threshold: Tensor, shape: Tensor) -> Tensor:
         """How much of each byte's change is written, (N, C) from 0 to 1."""

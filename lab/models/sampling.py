@@ -13,9 +13,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lab.models.contract import Brain, choose_rows, widen
+from lab.models.contract import Brain, choose_rows
 
-WORTH_IT = 0.75  # share of the rows still written on below which the others are let go, since that copies their state
+WORTH_IT = 0.75  # share of the lanes still written on below which the others are let go, since that copies their state
 
 
 @torch.no_grad()
@@ -138,44 +138,54 @@ def _complete(
     prompts: list[Sequence[int]], guides: list[Guide | None], brain: Brain, length: int, stop: int, temperature: float,
     generator: torch.Generator | None, gate: tuple[int, float] | None, never: Sequence[int],
 ) -> list[Completion]:  # fmt: skip
+    """Prompts that have come to the same so far are one lane, a row of the state that is read once for all of them, until
+    most have parted: then each has its own."""
     device = next(brain.parameters()).device
     written: list[list[int]] = [[] for _ in prompts]
     ended, total, first = [False] * len(prompts), [0.0] * len(prompts), [torch.empty(0)] * len(prompts)
     place = min(map(len, prompts))
-    rows, state = list(range(len(prompts))), None  # the prompts that are still written on
-    fed = [list(p[:place]) for p in prompts]
-    while rows and length:
-        if state is None and all(row == fed[0] for row in fed):  # the same for all is read once
-            logits, state = brain(torch.tensor(fed[:1], device=device))
-            logits, state = widen((logits, state), len(fed))
-        else:
-            logits, state = brain(torch.tensor(fed, device=device), state)
+    left = list(range(len(prompts))) if length else []  # the prompts that are still written on
+    starts = list(dict.fromkeys(tuple(p[:place]) for p in prompts))
+    lane = {i: starts.index(tuple(p[:place])) for i, p in enumerate(prompts)}
+    fed, state, apart = [list(start) for start in starts], None, False
+    while left:
+        logits, state = brain(torch.tensor(fed, device=device), state)
         last = logits[:, -1].float()
         last[:, list(never)] = -math.inf
-        tokens = draw(last, temperature, 40, generator).tolist()
+        lanes = [lane[i] for i in left]
+        tokens = draw(last[lanes], temperature, 40, generator).tolist()
         sure = last.log_softmax(-1).cpu()
-        for row, i in enumerate(rows):
+        for row, i in enumerate(left):
+            own = sure[lanes[row]]
             if place < len(prompts[i]):
                 tokens[row] = int(prompts[i][place])
-            elif not ended[i] and len(written[i]) < length:
-                guide = guides[i]
-                if not written[i]:
-                    first[i] = sure[row].exp()
-                if gate and not written[i] and first[i][gate[0]] >= gate[1]:
-                    tokens[row] = gate[0]
-                elif guide:
-                    tokens[row] = guided(sure[row], guide)
-                elif gate and tokens[row] == gate[0]:
-                    tokens[row] = int(sure[row].index_fill(0, torch.tensor([gate[0]]), -math.inf).argmax())
-                total[i] += float(sure[row, tokens[row]])
-                if tokens[row] == stop:
-                    ended[i] = True
-                else:
-                    written[i].append(tokens[row])
+                continue
+            guide = guides[i]
+            if not written[i]:
+                first[i] = own.exp()
+            if gate and not written[i] and first[i][gate[0]] >= gate[1]:
+                tokens[row] = gate[0]
+            elif guide:
+                tokens[row] = guided(own, guide)
+            elif gate and tokens[row] == gate[0]:
+                tokens[row] = int(own.index_fill(0, torch.tensor([gate[0]]), -math.inf).argmax())
+            total[i] += float(own[tokens[row]])
+            if tokens[row] == stop:
+                ended[i] = True
+            else:
+                written[i].append(tokens[row])
         place += 1
-        left = [row for row, i in enumerate(rows) if not ended[i] and len(written[i]) < length]
-        if len(left) <= WORTH_IT * len(rows):
-            state = choose_rows(state, left, len(rows))
-            rows, tokens = [rows[row] for row in left], [tokens[row] for row in left]
-        fed = [[token] for token in tokens]
+        apart = apart or len(fed) > len(left) / 2
+        next_of = {i: (lane[i], token, i if apart else -1) for i, token in zip(left, tokens, strict=True)}
+        left = [i for i in left if not ended[i] and len(written[i]) < length]
+        ways = list(dict.fromkeys(next_of[i] for i in left))  # (lane, token, …): how some prompt goes on
+        parted = len({way[0] for way in ways}) < len(ways)
+        if parted or len(ways) <= WORTH_IT * len(fed):
+            state = choose_rows(state, [way[0] for way in ways], len(fed))
+            numbers = {way: number for number, way in enumerate(ways)}
+            lane = {i: numbers[next_of[i]] for i in left}
+            fed = [[way[1]] for way in ways]
+        else:
+            goes = {way[0]: way[1] for way in ways}
+            fed = [[goes.get(old, stop)] for old in range(len(fed))]
     return [Completion(*parts) for parts in zip(written, ended, total, first, strict=True)]
