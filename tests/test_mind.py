@@ -590,8 +590,8 @@ def test_a_night_holds_what_was_known_and_not_what_is_taught(mind: Mind) -> None
 
 def test_a_question_is_altered_in_one_word(mind: Mind) -> None:
     """Another word is dreamt in the place that is named, and nothing else changes."""
-    questions, draws = ["What is my cat's name?", "Where do I live?"] * 4, torch.Generator().manual_seed(0)
-    altered = alter(mind.skills.brain, questions, [3, 3] * 4, draws)
+    questions, draws = ["What is my cat's name?", "Where do I live?"] * 16, torch.Generator().manual_seed(0)
+    altered = alter(mind.skills.brain, questions, [3, 3] * 16, draws)
     assert sum(one != question for one, question in zip(altered, questions, strict=True)) > 1
     for one, question in zip(altered, questions, strict=True):
         words, before = one.split(" "), question.split(" ")

@@ -61,14 +61,15 @@ class Asking:
 
         A question that no note seems to answer is put plainly, in the ways that it is often read, and asked again.
         """
-        (found,) = self._find([question])
+        (found,) = self._find([question], self.notes_open)
         taught = next((t for t, _ in found if t.answer and plain(t.question or "") == plain(question)), None)
         if taught and taught.answer:
             return self._used(Answer(taught.answer, taught.tier, taught.confidence, (taught,), question, memory))
         (likeliest,) = self._likeliest([question], [found], vetoed, BELIEVED)
         if likeliest is None:
+            half = (self.notes_open + 1) // 2  # what is put plainly is more like its note
             often = {reading: share for reading, share in self._readings(question).items() if share >= OFTEN}
-            each = self._likeliest([*often], self._find([*often]), vetoed, BELIEVED_PLAINLY)
+            each = self._likeliest([*often], self._find([*often], half), vetoed, BELIEVED_PLAINLY)
             likely = [(one[0] * math.sqrt(share), one) for one, share in zip(each, often.values(), strict=True) if one]
             likeliest = max(likely, key=lambda one: one[0])[1] if likely else None
         if likeliest is None:
@@ -76,9 +77,9 @@ class Asking:
         sure, trace, text = likeliest
         return self._used(Answer(text, trace.tier, sure * trace.confidence, (trace,), question, memory))
 
-    def _find(self, questions: list[str]) -> list[list[tuple[Trace, float]]]:
-        """The notes to open for each question, with their likeness to it."""
-        return [self.notes.find(question, self.notes_open) for question in questions]
+    def _find(self, questions: list[str], count: int) -> list[list[tuple[Trace, float]]]:
+        """The notes to open for each question, at most `count`, with their likeness to it."""
+        return [self.notes.find(question, count) for question in questions]
 
     def _likeliest(
         self, questions: list[str], found: list[list[tuple[Trace, float]]], vetoed: list[str], believed_from: float
