@@ -36,10 +36,15 @@ UNLIKE = 0.25  # likeness below which two notes, neither of which answers the ot
 
 @dataclass(frozen=True)
 class Note:
-    """What is told, and the question that it answers; empty where none is known."""
+    """What is told, and the questions that it answers, as far as they are known."""
 
     text: str
-    question: str = ""
+    questions: tuple[str, ...] = ()
+
+    @property
+    def question(self) -> str:
+        """The first of its questions, or an empty one."""
+        return self.questions[0] if self.questions else ""
 
 
 Found = Sequence[tuple[str, float]]  # notes that were found for a question, with their likeness to it
@@ -96,6 +101,11 @@ def _logistic(weights: Sequence[float], found: Sequence[float]) -> float:
     return 1 / (1 + math.exp(-sum(weight * x for weight, x in zip(weights, found, strict=True))))
 
 
+def questions_alike(one: Note, other: Note) -> float:
+    """The likeness of those questions of two notes that are most alike."""
+    return max((likeness(mine, yours) for mine in one.questions for yours in other.questions), default=0.0)
+
+
 def likenesses(skills: Skills, new: Note, older: Sequence[Note]) -> list[tuple[float, ...] | None]:
     """What speaks for each older note being about the same as the new one, in the order of ALIKE; None where nothing does.
 
@@ -111,7 +121,7 @@ def likenesses(skills: Skills, new: Note, older: Sequence[Note]) -> list[tuple[f
     own = skills.asks([(old.question, text) for old in some for text in (new.text, old.text)])
     found: list[tuple[float, ...] | None] = [None] * len(older)
     for place, (i, old) in enumerate(zip(chosen, some, strict=True)):
-        alike, told = likeness(new.question, old.question), bool(old.question)
+        alike, told = questions_alike(new, old), bool(old.questions)
         found[i] = (
             1.0, _log_odds(forth[i]), _log_odds(back[place]) if told else 0.0, alike, float(alike >= ONE_QUESTION),
             max(RATHER, min(0.0, asked[place + 1] - asked[0])),
