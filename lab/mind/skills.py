@@ -31,10 +31,8 @@ WORD = 0.6  # nats by which an answer of one more word is likelier than it seems
 MOST_WORDS = 8  # of an answer that is found in a note
 REPEATING = 12.0  # nats by which an answer made of the question's words alone is less likely
 NEVER = 2.0  # no probability is so high
-OWN, MOST_OWN = (
-    12,
-    5,
-)  # questions that the brain draws of a note beside the likeliest, and most of them that stay with it
+OWN = 12  # questions that the brain draws of a note beside the likeliest
+MOST_OWN = 5  # of all these that stay with the note
 FLUENT = -0.12  # nats per byte below which a question that the brain asks itself is babble
 
 
