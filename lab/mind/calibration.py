@@ -55,7 +55,8 @@ def gather(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         found = index.search(question, MindConfig().notes_open)
         (rows,) = evidence(skills, [(question, [(told[place], alike) for place, alike in found])])
         for (place, _), row in zip(found, rows, strict=True):
-            yield Pair(row, place == number)
+            if row:
+                yield Pair(row, place == number)
 
 
 def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
