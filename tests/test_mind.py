@@ -592,7 +592,7 @@ def test_a_question_is_altered_in_one_word(mind: Mind) -> None:
     """Another word is dreamt in the place that is named, and nothing else changes."""
     questions, draws = ["What is my cat's name?", "Where do I live?"] * 16, torch.Generator().manual_seed(0)
     altered = alter(mind.skills.brain, questions, [3, 3] * 16, draws)
-    assert sum(one != question for one, question in zip(altered, questions, strict=True)) > 1
+    assert sum(one != question for one, question in zip(altered, questions, strict=True)) >= len(questions) / 4
     for one, question in zip(altered, questions, strict=True):
         words, before = one.split(" "), question.split(" ")
         assert words[:3] + words[4:] == before[:3] + before[4:]
