@@ -24,7 +24,7 @@ from lab.mind import Answer, Mind, MindError, Minds, Taught, brains
 from lab.mind.messages import checked, differ_in_a_word, sentences
 from lab.mind.night import Agenda, night_events
 from lab.mind.retention import hold_to
-from lab.mind.skills import Reply, lesson_tokens, question_tokens
+from lab.mind.skills import MOST_OWN, Reply, lesson_tokens, question_tokens
 from lab.models import add_memory
 from lab.models.checkpoint import load_brain
 
@@ -124,6 +124,17 @@ def test_a_note_takes_over_the_questions_of_what_it_replaces(mind: Mind) -> None
     assert [(veto.question, veto.answer) for veto in mind.notes.vetoes] == [cues[1]]
     *_, agenda, _ = mind.begin_night()
     assert set(agenda.gone) == set(cues) and agenda.unlearn == (cues[1],), "what was replaced is held by no dream"
+
+
+def test_a_note_has_questions_of_its_own_and_to_forget_it_unlearns_no_guess(mind: Mind) -> None:
+    """What only a guess would ask may be what another note answers."""
+    (note,) = mind.teach("My surname is Miller.").traces
+    mind.reflect()
+    cues = mind.memory.get(note.id).cues
+    assert 1 <= len(cues) <= MOST_OWN and all(answer.lower() in note.text.lower() for _, answer in cues)
+    mind.notes.change("", update=[replace(mind.memory.get(note.id), cues=(cues[0], ("What is my name?", "Miller")))])
+    mind.forget(note.id)
+    assert [veto.question for veto in mind.notes.vetoes] == [cues[0][0]]
 
 
 def test_saying_it_again_makes_it_surer(mind: Mind) -> None:

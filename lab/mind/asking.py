@@ -17,10 +17,10 @@ from lab.mind.skills import Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
 AS_SURE = 0.3  # difference of two beliefs below which the newer note is read first
-BELIEVED = 0.6  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.7 on, as things stand
-BELIEVED_PLAINLY = 0.4  # the same for what a question may mean: from 0.8 on
-SAID = 0.024  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.012 on
-SLIGHT = 0.25  # a reading that can have no more say than this share of that is not asked
+BELIEVED = 0.7  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.65 on, as things stand
+BELIEVED_PLAINLY = 0.5  # the same for what a question may mean: from 0.75 on
+SAID = 0.116  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.058 on
+AS_LIKELY = 5  # power of its probability that speaks for what the weights recall: what is half likely is mostly of something else
 READINGS = 24  # times that a question is put plainly before it is asked so
 OFTEN = 2 / READINGS  # share of the readings from which on one is asked of the notes
 HEARD = 4  # most such questions of a trace
@@ -116,8 +116,9 @@ class Asking:
     def _from_weights(self, question: str, vetoed: list[str]) -> tuple[str, float]:
         """What the weights most likely answer to what the question may mean, empty where too little speaks for it, and how likely.
 
-        A reading counts as often as the brain puts the question so, all together as much as the question as it is. What is said
-        to it counts as it is known, and twice as it is likely: what was learnt of something else is mostly half known.
+        For an answer speaks each reading that it is said to: √share × knowing × probability^AS_LIKELY, where the question as it
+        is has half of the share and how often the brain puts it so, the other. A reading that could not say enough by itself is
+        not asked.
         """
         shares = {question: 0.5}
         for reading, share in self._readings(question).items():
@@ -127,14 +128,15 @@ class Asking:
         tried = [
             reading
             for (reading, share), doubt in zip(shares.items(), doubts, strict=True)
-            if share * (1 - doubt) >= SLIGHT * enough
+            if math.sqrt(share) * (1 - doubt) >= enough
         ]
         said: dict[str, tuple[float, float, str]] = {}
         for reading, reply in zip(tried, self.skills.guess(tried), strict=True):
             if reply.text and reply.text.lower() not in vetoed:
                 say, likely, text = said.get(reply.text.lower(), (0.0, 0.0, reply.text))
-                one = shares[reading] * reply.probability * (1 - reply.unknown)
-                said[text.lower()] = say + one * reply.probability, likely + one, text
+                share, knowing = shares[reading], 1 - reply.unknown
+                say += math.sqrt(share) * knowing * reply.probability**AS_LIKELY
+                said[text.lower()] = say, likely + share * knowing * reply.probability, text
         say, sure, text = max(said.values(), default=(0.0, 0.0, ""))
         return text if say >= enough else "", sure
 

@@ -48,14 +48,15 @@ def gather(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
     told = [fact.say(wording) for fact, wording in zip(facts[:count], wordings, strict=False)]
     index = RecallIndex()
     for number, (note, own) in enumerate(zip(told, skills.questions_of(told), strict=True)):
-        index.add(number, [note, own[0] if own else ""])
+        index.add(number, [note, *(question for question, _ in own)])
     for number, (fact, wording) in enumerate(zip(facts, wordings, strict=True)):
         wordings_asked = (0, -1, rng.randrange(len(fact.relation.ask)))
         question = fact.ask(wording if fact.relation.paired else rng.choice(wordings_asked))
         found = index.search(question, MindConfig().notes_open)
         (rows,) = evidence(skills, [(question, [(told[place], alike) for place, alike in found])])
         for (place, _), row in zip(found, rows, strict=True):
-            yield Pair(row, place == number)
+            if row:
+                yield Pair(row, place == number)
 
 
 def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
@@ -69,7 +70,8 @@ def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         fact.say(0 if fact.relation.paired else rng.randrange(3)) for fact in changed.values()
     ]
     replaces = [None] * count + list(changed)
-    notes = [Note(text, own[0] if own else "") for text, own in zip(said, skills.questions_of(said), strict=True)]
+    own = skills.questions_of(said)
+    notes = [Note(text, tuple(question for question, _ in pairs)) for text, pairs in zip(said, own, strict=True)]
     index = RecallIndex()
     for number, note in enumerate(notes):
         near = dict(index.search(note.text, COMPARED)) | dict(index.search(note.question, MindConfig().notes_open))
@@ -77,7 +79,7 @@ def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         for place, row in zip(older, likenesses(skills, note, [notes[place] for place in older]), strict=True):
             if row:
                 yield Pair(row, place == replaces[number])
-        index.add(number, [note.text, note.question])
+        index.add(number, [note.text, *note.questions])
 
 
 def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:

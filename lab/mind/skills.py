@@ -31,6 +31,8 @@ WORD = 0.6  # nats by which an answer of one more word is likelier than it seems
 MOST_WORDS = 8  # of an answer that is found in a note
 REPEATING = 12.0  # nats by which an answer made of the question's words alone is less likely
 NEVER = 2.0  # no probability is so high
+OWN = 12  # questions that the brain draws of a note beside the likeliest
+MOST_OWN = 5  # of all these that stay with the note
 FLUENT = -0.12  # nats per byte below which a question that the brain asks itself is babble
 
 
@@ -232,14 +234,16 @@ class Skills:
         kinds = encode("tqs")
         return "tqs"[int(logits[0, -1, kinds].argmax())], float(losses)
 
-    def questions_of(self, notes: Sequence[str]) -> list[tuple[str, str] | None]:
-        """Give for each note the likeliest question that it answers, with its answer; None where the brain finds none."""
-        found = self.quiz(notes, 0, torch.Generator())
+    def questions_of(self, notes: Sequence[str]) -> list[tuple[tuple[str, str], ...]]:
+        """Give for each note the questions that it answers, the likeliest first, with their answers; none where the brain finds
+        none. What the note says to the first is read in it, and to the others as the brain expects it."""
+        found = self.quiz(notes, OWN, torch.Generator().manual_seed(0))
         asked = [(i, pairs[0][0]) for i, pairs in enumerate(found) if pairs]
         replies = self.answer([question for _, question in asked], [[notes[i]] for i, _ in asked])
-        pairs_of: list[tuple[str, str] | None] = [None] * len(notes)
+        pairs_of: list[tuple[tuple[str, str], ...]] = [()] * len(notes)
         for (i, question), reply in zip(asked, replies, strict=True):
-            pairs_of[i] = None if reply.text is None else (question, reply.text)
+            others = [pair for pair in found[i][1:MOST_OWN] if pair[1] and pair[1].lower() in notes[i].lower()]
+            pairs_of[i] = () if reply.text is None else ((question, reply.text), *others)
         return pairs_of
 
     def plainly(self, questions: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -134,58 +134,89 @@ def complete(
     return [found[i] for i in range(len(prompts))]
 
 
+class _Row:
+    """One prompt and what is written after it."""
+
+    def __init__(self, prompt: Sequence[int], guide: Guide | None) -> None:
+        self.prompt, self.guide = prompt, guide
+        self.written: list[int] = []
+        self.ended, self.total, self.first = False, 0.0, torch.empty(0)
+
+    def go_on(self, place: int, sure: Tensor, drawn: int, stop: int, gate: tuple[int, float] | None) -> int:
+        """Take the token at `place`, where the log-probabilities are `sure` (V,): the prompt's own, or one to write."""
+        if place < len(self.prompt):
+            return int(self.prompt[place])
+        if not self.written:
+            self.first = sure.exp()
+        token = self._choose(sure, drawn, gate)
+        self.total += float(sure[token])
+        if token == stop:
+            self.ended = True
+        else:
+            self.written.append(token)
+        return token
+
+    def _choose(self, sure: Tensor, drawn: int, gate: tuple[int, float] | None) -> int:
+        if gate and not self.written and self.first[gate[0]] >= gate[1]:
+            return gate[0]
+        if self.guide:
+            return guided(sure, self.guide)
+        if gate and drawn == gate[0]:
+            return int(sure.index_fill(0, torch.tensor([gate[0]]), -math.inf).argmax())
+        return drawn
+
+
+class _Lanes:
+    """Rows that have come to the same so far are one lane, read once for all of them, until most have parted: then each has
+    its own."""
+
+    def __init__(self, brain: Brain, begun: list[tuple[int, ...]]) -> None:
+        self.brain, self.apart = brain, False
+        self.state: Any = None
+        self.device = next(brain.parameters()).device
+        starts = list(dict.fromkeys(begun))
+        self.of = {row: starts.index(start) for row, start in enumerate(begun)}  # row → lane
+        self.fed = [list(start) for start in starts]  # what each lane reads next
+
+    def read(self) -> Tensor:
+        """Give the logits (lanes, V) of what comes next in each lane."""
+        logits: Tensor
+        logits, self.state = self.brain(torch.tensor(self.fed, device=self.device), self.state)
+        return logits[:, -1].float()
+
+    def follow(self, said: dict[int, int], left: list[int]) -> None:
+        """Let the rows that are `left` go on, each by the token that it said."""
+        self.apart = self.apart or len(self.fed) > len(said) / 2
+        way_of = {row: (self.of[row], said[row], row if self.apart else -1) for row in left}
+        ways = list(dict.fromkeys(way_of.values()))
+        parted = len({lane for lane, *_ in ways}) < len(ways)
+        if parted or len(ways) <= WORTH_IT * len(self.fed):
+            self.state = choose_rows(self.state, [lane for lane, *_ in ways], len(self.fed))
+            numbers = {way: number for number, way in enumerate(ways)}
+            self.of = {row: numbers[way] for row, way in way_of.items()}
+            self.fed = [[token] for _, token, _ in ways]
+        else:
+            goes = {lane: token for lane, token, _ in ways}
+            self.fed = [[goes.get(lane, 0)] for lane in range(len(self.fed))]
+
+
 def _complete(
     prompts: list[Sequence[int]], guides: list[Guide | None], brain: Brain, length: int, stop: int, temperature: float,
     generator: torch.Generator | None, gate: tuple[int, float] | None, never: Sequence[int],
 ) -> list[Completion]:  # fmt: skip
-    """Prompts that have come to the same so far are one lane, a row of the state that is read once for all of them, until
-    most have parted: then each has its own."""
-    device = next(brain.parameters()).device
-    written: list[list[int]] = [[] for _ in prompts]
-    ended, total, first = [False] * len(prompts), [0.0] * len(prompts), [torch.empty(0)] * len(prompts)
     place = min(map(len, prompts))
-    left = list(range(len(prompts))) if length else []  # the prompts that are still written on
-    starts = list(dict.fromkeys(tuple(p[:place]) for p in prompts))
-    lane = {i: starts.index(tuple(p[:place])) for i, p in enumerate(prompts)}
-    fed, state, apart = [list(start) for start in starts], None, False
+    rows = [_Row(prompt, guide) for prompt, guide in zip(prompts, guides, strict=True)]
+    lanes = _Lanes(brain, [tuple(prompt[:place]) for prompt in prompts])
+    left = list(range(len(rows))) if length else []  # those that are still written on
     while left:
-        logits, state = brain(torch.tensor(fed, device=device), state)
-        last = logits[:, -1].float()
+        last = lanes.read()
         last[:, list(never)] = -math.inf
-        lanes = [lane[i] for i in left]
-        tokens = draw(last[lanes], temperature, 40, generator).tolist()
+        drawn = draw(last[[lanes.of[i] for i in left]], temperature, 40, generator).tolist()
         sure = last.log_softmax(-1).cpu()
-        for row, i in enumerate(left):
-            own = sure[lanes[row]]
-            if place < len(prompts[i]):
-                tokens[row] = int(prompts[i][place])
-                continue
-            guide = guides[i]
-            if not written[i]:
-                first[i] = own.exp()
-            if gate and not written[i] and first[i][gate[0]] >= gate[1]:
-                tokens[row] = gate[0]
-            elif guide:
-                tokens[row] = guided(own, guide)
-            elif gate and tokens[row] == gate[0]:
-                tokens[row] = int(own.index_fill(0, torch.tensor([gate[0]]), -math.inf).argmax())
-            total[i] += float(own[tokens[row]])
-            if tokens[row] == stop:
-                ended[i] = True
-            else:
-                written[i].append(tokens[row])
+        said = {
+            i: rows[i].go_on(place, sure[lanes.of[i]], token, stop, gate) for i, token in zip(left, drawn, strict=True)
+        }
         place += 1
-        apart = apart or len(fed) > len(left) / 2
-        next_of = {i: (lane[i], token, i if apart else -1) for i, token in zip(left, tokens, strict=True)}
-        left = [i for i in left if not ended[i] and len(written[i]) < length]
-        ways = list(dict.fromkeys(next_of[i] for i in left))  # (lane, token, …): how some prompt goes on
-        parted = len({way[0] for way in ways}) < len(ways)
-        if parted or len(ways) <= WORTH_IT * len(fed):
-            state = choose_rows(state, [way[0] for way in ways], len(fed))
-            numbers = {way: number for number, way in enumerate(ways)}
-            lane = {i: numbers[next_of[i]] for i in left}
-            fed = [[way[1]] for way in ways]
-        else:
-            goes = {way[0]: way[1] for way in ways}
-            fed = [[goes.get(old, stop)] for old in range(len(fed))]
-    return [Completion(*parts) for parts in zip(written, ended, total, first, strict=True)]
+        left = [i for i in left if not rows[i].ended and len(rows[i].written) < length]
+        lanes.follow(said, left)
+    return [Completion(row.written, row.ended, row.total, row.first) for row in rows]
