@@ -18,7 +18,7 @@ from lab.mind.skills import Skills
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
 AS_SURE = 0.3  # difference of two beliefs below which the newer note is read first
 BELIEVED = 0.7  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.65 on, as things stand
-BELIEVED_PLAINLY = 0.5  # the same for what a question may mean: from 0.75 on
+BELIEVED_PLAINLY = 0.4  # the same for what a question may mean: from 0.8 on
 SAID = 0.116  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.058 on
 AS_LIKELY = 5  # power of its probability that speaks for what the weights recall: what is half likely is mostly of something else
 READINGS = 24  # times that a question is put plainly before it is asked so
