@@ -493,7 +493,7 @@ def test_the_weights_answer_what_the_readings_of_a_question_agree_on(
     """What is said to all readings adds up: the more, the more often the question is read so and the surer the answer is."""
     monkeypatch.setattr(mind.skills, "readings", lambda question, count: {"A?": 0.5, "B?": 0.25, "C?": 0.25})
     said = {
-        "Q?": Reply("Zed", 0.6, 0.2),
+        "Q?": Reply("Zed", 0.8, 0.2),
         "A?": Reply("Zora", 0.9, 0.5),
         "B?": Reply("zora", 0.8, 0.0),
         "C?": Reply("Zed", 1.0, 0.99),
@@ -513,6 +513,17 @@ def test_the_weights_answer_what_the_readings_of_a_question_agree_on(
     mind.skills.unknown_threshold = 0.5
     unknown = mind.ask("Q?", "weights")
     assert not unknown.known and unknown.confidence > 0.9, "too unlikely now"
+
+
+def test_what_is_half_likely_is_no_match_for_what_is_known(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was learnt of something else comes up half likely, however often the question is read so."""
+    monkeypatch.setattr(mind.skills, "readings", lambda question, count: {"A?": 0.9, "B?": 0.1})
+    said = {"Q?": Reply("Half", 0.5, 0.9), "A?": Reply("Half", 0.5, 0.0), "B?": Reply("Known", 1.0, 0.0)}
+    monkeypatch.setattr(mind.skills, "guess", lambda questions: [said[question] for question in questions])
+    monkeypatch.setattr(mind.skills, "doubts", lambda asked: [said[question].unknown for question, _ in asked])
+    assert mind.ask("Q?", "weights").text == "Known"
+    said["B?"] = Reply("Known", 0.2, 0.0)
+    assert not mind.ask("Q?", "weights").known
 
 
 def test_a_question_is_read_in_the_same_ways_each_time(mind: Mind) -> None:

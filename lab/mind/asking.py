@@ -19,10 +19,10 @@ SURE = 0.9  # probability of an answer from which on its question is learnt by h
 AS_SURE = 0.3  # difference of two beliefs below which the newer note is read first
 BELIEVED = 0.7  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.65 on, as things stand
 BELIEVED_PLAINLY = 0.4  # the same for what a question may mean: from 0.8 on
-SAID = 0.116  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.058 on
-AS_LIKELY = 5  # power of its probability that speaks for what the weights recall: what is half likely is mostly of something else
+SAID = 0.048  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.024 on
+AS_LIKELY = 6  # power of its probability that speaks for what the weights recall: what is half likely is mostly of something else
 READINGS = 24  # times that a question is put plainly before it is asked so
-OFTEN = 2 / READINGS  # share of the readings from which on one is asked of the notes
+OFTEN = 0.06  # probability of a reading from which on it is asked of the notes
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
 
@@ -68,9 +68,9 @@ class Asking:
         (likeliest,) = self._likeliest([question], [found], vetoed, BELIEVED)
         if likeliest is None:
             half = (self.notes_open + 1) // 2  # what is put plainly is more like its note
-            often = {reading: share for reading, share in self._readings(question).items() if share >= OFTEN}
+            often = {reading: p for reading, p in self._readings(question).items() if p >= OFTEN}
             each = self._likeliest([*often], self._find([*often], half), vetoed, BELIEVED_PLAINLY)
-            likely = [(one[0] * math.sqrt(share), one) for one, share in zip(each, often.values(), strict=True) if one]
+            likely = [(one[0] * math.sqrt(p), one) for one, p in zip(each, often.values(), strict=True) if one]
             likeliest = max(likely, key=lambda one: one[0])[1] if likely else None
         if likeliest is None:
             return None
@@ -108,7 +108,7 @@ class Asking:
         return None
 
     def _readings(self, question: str) -> dict[str, float]:
-        """What the question may ask, put plainly, with the share of each."""
+        """What the question may ask, put plainly, with the probability of each."""
         if self._read[0] != question:
             self._read = question, self.skills.readings(question, READINGS)
         return self._read[1]
@@ -116,13 +116,12 @@ class Asking:
     def _from_weights(self, question: str, vetoed: list[str]) -> tuple[str, float]:
         """What the weights most likely answer to what the question may mean, empty where too little speaks for it, and how likely.
 
-        For an answer speaks each reading that it is said to: √share × knowing × probability^AS_LIKELY, where the question as it
-        is has half of the share and how often the brain puts it so, the other. A reading that could not say enough by itself is
-        not asked.
+        For an answer speaks each reading that it is said to: √share × knowing × probability^AS_LIKELY. The question as it is has
+        half of the share, and its readings the other, by their probabilities. What could not say enough by itself is not asked.
         """
         shares = {question: 0.5}
-        for reading, share in self._readings(question).items():
-            shares[reading] = shares.get(reading, 0.0) + share / 2
+        for reading, probability in self._readings(question).items():
+            shares[reading] = shares.get(reading, 0.0) + probability / 2
         enough = SAID * (1 - self.skills.unknown_threshold)
         doubts = self.skills.doubts([(reading, ()) for reading in shares])
         tried = [

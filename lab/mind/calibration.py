@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lab.config import MindConfig
 from lab.data.curriculum.facts import MadeFact, clash, make_fact
 from lab.memory import RecallIndex
-from lab.mind.judgement import ABOUT_ONE, ALIKE, EVIDENCE, WEIGHTS, Note, evidence, likenesses
+from lab.mind.judgement import ABOUT_ONE, ALIKE, ALONE, EVIDENCE, WEIGHTS, Note, evidence, likenesses
 from lab.mind.reflecting import COMPARED
 from lab.mind.skills import Skills
 from lab.models.checkpoint import load_brain
@@ -55,8 +55,7 @@ def gather(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         found = index.search(question, MindConfig().notes_open)
         (rows,) = evidence(skills, [(question, [(told[place], alike) for place, alike in found])])
         for (place, _), row in zip(found, rows, strict=True):
-            if row:
-                yield Pair(row, place == number)
+            yield Pair(row, place == number)
 
 
 def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
@@ -96,12 +95,20 @@ def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:
 
 
 def calibrate(brains: Sequence[Path], seed: str = "tune", count: int = 150) -> dict[str, tuple[float, float]]:
-    """Give for each name in EVIDENCE and ALIKE the weight in use, and the one that fits what all of `brains` read."""
+    """Give for each name in EVIDENCE and ALIKE the weight in use, and the one that fits what all of `brains` read.
+
+    "answers" is fitted on the notes that are conceivable as things stand, "answers alone" on all.
+    """
     readers = [Skills(load_brain(folder)[1]) for folder in brains]
-    rows: dict[str, tuple[float, float]] = {}
-    for about, names, used, gathered in (
-        ("answers", EVIDENCE, WEIGHTS, gather), ("about one", ALIKE, ABOUT_ONE, gather_changes)
-    ):  # fmt: skip
-        found = fit([pair for reader in readers for pair in gathered(reader, seed, count)])
-        rows |= {f"{about}: {name}": (u, float(w)) for name, u, w in zip(names, used, found, strict=True)}
-    return rows
+    found = [pair for reader in readers for pair in gather(reader, seed, count)]
+    conceivable = [pair for pair in found if len(pair.evidence) == len(EVIDENCE)]
+    alone = [Pair(pair.evidence[: len(ALONE)], pair.answers) for pair in found]
+    changes = [pair for reader in readers for pair in gather_changes(reader, seed, count)]
+    return {
+        f"{about}: {name}": (used, float(weight))
+        for about, names, weights, pairs in (
+            ("answers alone", EVIDENCE[: len(ALONE)], ALONE, alone), ("answers", EVIDENCE, WEIGHTS, conceivable),
+            ("about one", ALIKE, ABOUT_ONE, changes),
+        )
+        for name, used, weight in zip(names, weights, fit(pairs), strict=True)
+    }  # fmt: skip

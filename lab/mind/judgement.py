@@ -52,10 +52,11 @@ class Note:
 Found = Sequence[tuple[str, float]]  # notes that were found for a question, with their likeness to it
 
 
-def evidence(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[list[float] | None]]:
+def evidence(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[list[float]]]:
     """What speaks for each note found for each question as its answer, in the order of EVIDENCE.
 
-    What a note is asked for is looked at among those notes of a question that all else makes CONCEIVABLE; None for the others.
+    What a note is asked for, the last two, is looked at among those notes of a question that all else makes CONCEIVABLE; the
+    others lack it.
     """
     doubts = iter(skills.doubts([(question, [note]) for question, found in asked for note, _ in found]))
     rows = [[[*_evidence(question, note, alike, next(doubts))] for note, alike in found] for question, found in asked]
@@ -71,7 +72,7 @@ def evidence(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[li
         each = [next(likely) for _ in some]
         for (row, _), one in zip(some, each, strict=True):
             row += [max(RATHER, one - max(each)), max(HARDLY, one)]
-    return [[row if len(row) == len(EVIDENCE) else None for row in own] for own in rows]
+    return rows
 
 
 def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[float, ...]:
@@ -92,7 +93,8 @@ def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[f
 
 def beliefs(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[float]]:
     """The probability that each note found for each question answers it."""
-    return [[_logistic(WEIGHTS, one) if one else 0.0 for one in rows] for rows in evidence(skills, asked)]
+    full = len(EVIDENCE)
+    return [[_logistic(WEIGHTS, one) if len(one) == full else 0.0 for one in rows] for rows in evidence(skills, asked)]
 
 
 def _log_odds(p: float) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -254,13 +253,13 @@ class Skills:
         return [text or question for text, question in zip(fluent, questions, strict=True)]
 
     def readings(self, question: str, count: int) -> dict[str, float]:
-        """What a question may ask: plain wordings drawn `count` times, the same each time, with the share of each."""
+        """What a question may ask: plain wordings drawn `count` times, the same each time, with the probability of each."""
         prompt = [START, *encode(clip(question)), QUIZ]
         draws = torch.Generator().manual_seed(0)
         longest = max(READING, len(prompt) + WORDIER)  # one that babbles would let all others wait
         drawn = complete(self.brain, [prompt] * count, longest, stop=END, temperature=1.0, generator=draws)
-        texts = Counter(decode(one.tokens).strip() for one in drawn if one.ended)
-        return {text: number / count for text, number in texts.items() if text}
+        likely = {decode(one.tokens).strip(): math.exp(one.log_probability) for one in drawn if one.ended}
+        return {text: probability for text, probability in likely.items() if text}
 
     def quiz(self, notes: Sequence[str], count: int, generator: torch.Generator) -> list[list[tuple[str, str]]]:
         """Find up to `count` + 1 questions in each note, the most fluent first, each with the answer the brain expects."""
