@@ -515,6 +515,24 @@ def test_the_weights_answer_what_the_readings_of_a_question_agree_on(
     assert not unknown.known and unknown.confidence > 0.9, "too unlikely now"
 
 
+def test_a_newer_note_that_may_be_about_the_same_answers(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is a conceivable answer too: both signs are slight, and each alone is not enough. An older one never does."""
+    old = mind.teach("The gym is next to the fountain.").traces[0].id
+    new = mind.teach("The gym is opposite the square.").traces[0].id
+    texts = {number: mind.memory.get(number).text for number in (old, new)}
+
+    def said(of_old: float, of_new: float, about: float) -> str:
+        sure = {texts[old]: of_old, texts[new]: of_new}
+        monkeypatch.setattr(
+            "lab.mind.asking.beliefs", lambda skills, asked: [[sure[text] for text, _ in found] for _, found in asked]
+        )
+        monkeypatch.setattr("lab.mind.asking.about_one", lambda skills, new, older: [about] * len(older))
+        return mind.ask("What is the gym next to?", "notes").text
+
+    assert said(0.9, 0.05, 0.2) == said(0.05, 0.9, 0.2) == "the square"
+    assert said(0.9, 0.05, 0.05) == said(0.9, 0.0, 0.2) == "the fountain"
+
+
 def test_what_is_half_likely_is_no_match_for_what_is_known(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was learnt of something else comes up half likely, however often the question is read so."""
     monkeypatch.setattr(mind.skills, "readings", lambda question, count: {"A?": 0.9, "B?": 0.1})

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lab.memory import Trace
-from lab.mind.judgement import beliefs
+from lab.mind.judgement import MAYBE_SAME, Note, about_one, beliefs
 from lab.mind.messages import checked, differ_in_a_word, plain
 from lab.mind.notes import Notes
 from lab.mind.replies import WEIGHTS as FROM_WEIGHTS
@@ -90,8 +90,9 @@ class Asking:
         asked = [(q, [(trace.text, alike) for trace, alike in some]) for q, some in zip(questions, found, strict=True)]
         enough, chosen = 1 - believed_from * self.skills.unknown_threshold, list[tuple[float, Trace, str] | None]()
         for question, some, sure_of in zip(questions, found, beliefs(self.skills, asked), strict=True):
-            believed = [(sure, trace) for sure, (trace, _) in zip(sure_of, some, strict=True) if sure >= enough]
-            chosen.append(self._said(question, believed, vetoed))
+            likely = [(sure, trace) for sure, (trace, _) in zip(sure_of, some, strict=True) if sure > 0]
+            one = self._said(question, [(sure, trace) for sure, trace in likely if sure >= enough], vetoed)
+            chosen.append(one and (self._newer(question, one, likely, vetoed) or one))
         return chosen
 
     def _said(
@@ -105,6 +106,20 @@ class Asking:
             text = self.skills.read(self.skills.open(question, [trace.text])).text
             if text is not None and text.lower() not in vetoed:
                 return sure, trace, text
+        return None
+
+    def _newer(
+        self, question: str, answer: tuple[float, Trace, str], likely: list[tuple[float, Trace]], vetoed: list[str]
+    ) -> tuple[float, Trace, str] | None:
+        """What a note says that is newer than the one which answers, may answer too and may be about the same thing: two
+        slight signs that agree. None where there is no such note."""
+        sure, old, _ = answer
+        newer = [trace for _, trace in likely if trace.id > old.id]
+        about = [about_one(self.skills, Note.of(trace), [Note.of(old)])[0] for trace in newer]
+        for same, trace in sorted(zip(about, newer, strict=True), key=lambda one: one[0], reverse=True):
+            text = self.skills.read(self.skills.open(question, [trace.text])).text
+            if same >= MAYBE_SAME and text is not None and text.lower() not in vetoed:
+                return sure * same, trace, text
         return None
 
     def _readings(self, question: str) -> dict[str, float]:

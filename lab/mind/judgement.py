@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lab.memory import Trace
 from lab.memory.index import likeness
 from lab.mind.messages import PERSONS, whom
 from lab.mind.skills import Skills
@@ -32,6 +33,7 @@ LEAST_LIKE = 0.01
 RATHER = -10.0  # nats below which a question that is asked of another note rather says no more
 HARDLY = -25.0  # nats below which a question that is hardly asked of a note says no more
 CONCEIVABLE = 0.1  # belief below which a note is not believed at all, whatever else it is asked for
+MAYBE_SAME = 0.1  # probability of being about one thing from which on the newer note answers, if it is conceivable
 POSSIBLE = 0.3  # belief below which a note does not answer another's question
 UNLIKE = 0.25  # likeness below which two notes, neither of which answers the other's question, are not about one thing
 
@@ -47,6 +49,11 @@ class Note:
     def question(self) -> str:
         """The first of its questions, or an empty one."""
         return self.questions[0] if self.questions else ""
+
+    @staticmethod
+    def of(trace: Trace) -> Note:
+        """A trace as it is compared: its text, and the questions that it was taught with or asked itself."""
+        return Note(trace.text, tuple(question for question, _ in (*trace.asked, *trace.cues)))
 
 
 Found = Sequence[tuple[str, float]]  # notes that were found for a question, with their likeness to it
@@ -92,7 +99,7 @@ def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[f
 
 
 def beliefs(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[float]]:
-    """The probability that each note found for each question answers it."""
+    """The probability that each note found for each question answers it; 0 where that is not CONCEIVABLE."""
     full = len(EVIDENCE)
     return [[_logistic(WEIGHTS, one) if len(one) == full else 0.0 for one in rows] for rows in evidence(skills, asked)]
 

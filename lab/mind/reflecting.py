@@ -71,11 +71,11 @@ class Reflecting:
 
     def _about_the_same(self, note: Trace) -> list[tuple[Trace, float]]:
         """The older notes that are surely about the same thing, with the likeness of their questions."""
-        new = _noted(note)
+        new = Note.of(note)
         near = {trace.id: trace for trace, _ in self.notes.find(note.text, COMPARED)}
         near |= {trace.id: trace for trace, _ in self.notes.find(new.question, self.notes.config.notes_open)}
         older = [trace for number, trace in near.items() if number < note.id]
-        told = [_noted(old) for old in older]
+        told = [Note.of(old) for old in older]
         sure = about_one(self.skills, new, told)
         return [
             (old, questions_alike(new, its)) for old, its, one in zip(older, told, sure, strict=True) if one >= SURELY
@@ -101,8 +101,3 @@ class Reflecting:
             update=[replace(note, heard=(*note.heard, *heard)), *(replace(old, superseded_by=note.id) for old in gone)],
             veto=vetoes,
         )
-
-
-def _noted(trace: Trace) -> Note:
-    """A trace as it is compared: its text, and the questions that it was taught with or asked itself."""
-    return Note(trace.text, tuple(question for question, _ in (*trace.asked, *trace.cues)))
