@@ -112,13 +112,13 @@ class Asking:
         self, question: str, answer: tuple[float, Trace, str], likely: list[tuple[float, Trace]], vetoed: list[str]
     ) -> tuple[float, Trace, str] | None:
         """What a note says that is newer than the one which answers, may answer too and may be about the same thing: two
-        slight signs that agree. None where there is no such note."""
-        sure, old, _ = answer
+        slight signs that agree. None where there is no such note, or it says the same."""
+        sure, old, known = answer
         newer = [trace for _, trace in likely if trace.id > old.id]
         about = [about_one(self.skills, Note.of(trace), [Note.of(old)])[0] for trace in newer]
         for same, trace in sorted(zip(about, newer, strict=True), key=lambda one: one[0], reverse=True):
             text = self.skills.read(self.skills.open(question, [trace.text])).text
-            if same >= MAYBE_SAME and text is not None and text.lower() not in vetoed:
+            if same >= MAYBE_SAME and text is not None and text.lower() not in (known.lower(), *vetoed):
                 return sure * same, trace, text
         return None
 
