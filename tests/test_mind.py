@@ -21,7 +21,7 @@ from lab.config import MindConfig
 from lab.events import ByHeart, Dreamt, NightEnded, NightStep, Quizzed, to_record
 from lab.learning import Dream, alter
 from lab.mind import Answer, Mind, MindError, Minds, Taught, brains
-from lab.mind.messages import checked, differ_in_a_word, sentences
+from lab.mind.messages import checked, differ_in_a_word, says_more, sentences
 from lab.mind.night import Agenda, night_events
 from lab.mind.retention import hold_to
 from lab.mind.skills import MOST_OWN, Reply, lesson_tokens, question_tokens
@@ -531,6 +531,29 @@ def test_a_newer_note_that_may_be_about_the_same_answers(mind: Mind, monkeypatch
 
     assert said(0.9, 0.05, 0.2) == said(0.05, 0.9, 0.2) == "the square"
     assert said(0.9, 0.05, 0.05) == said(0.9, 0.0, 0.2) == "the fountain"
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "more"),
+    [
+        ("My name is Alice and I live in Oslo.", "Oslo", True),
+        ("My dog is called Rex, he is 5 years old", "Rex", True),
+        ("I live in Oslo.", "Oslo", False),
+        ("As for my name, it is Alice.", "Alice", False),
+        ("I work at Laurent and Sons.", "Laurent and Sons", False),
+    ],
+)
+def test_a_note_that_says_more_is_not_replaced(text: str, answer: str, more: bool) -> None:
+    assert says_more(text, answer) == more
+
+
+def test_a_name_outlives_the_address_that_was_told_with_it(mind: Mind) -> None:
+    """The newer note answers for what it says; the rest of the older one stays."""
+    mind.teach("My name is Alice and I live in Oslo.")
+    mind.reflect()
+    mind.teach("I moved to Bergen.")
+    mind.reflect()
+    assert mind.ask("Where do I live?").text == "Bergen" and mind.ask("What is my name?").text == "Alice"
 
 
 def test_what_is_half_likely_is_no_match_for_what_is_known(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,16 @@ def may_be_many(text: str) -> bool:
     return MANY.search(text) is not None
 
 
+CLAUSES = re.compile(r"\s*(?:[,;]|\band\b|\bbut\b)\s*", re.I)
+CLAUSE = re.compile(r"(i|im|my|we|our|you|your|he|his|she|her|it|its|they|their|the)\b(\W+\w+){2}", re.I)
+
+
+def says_more(text: str, answer: str) -> bool:
+    """Whether a statement says something beside the clause that has `answer`: "My name is Alice and I live in Oslo." """
+    clauses = [(answer.lower() in clause.lower(), clause) for clause in CLAUSES.split(text)]
+    return any(has for has, _ in clauses) and any(not has and CLAUSE.match(clause) for has, clause in clauses)
+
+
 PERSONS = frozenset({"i", "you"})
 
 

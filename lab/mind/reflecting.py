@@ -15,7 +15,7 @@ from lab.memory import Trace, Veto
 from lab.memory.tiers import confidence_of
 from lab.memory.traces import NOTES as ONLY_NOTED
 from lab.mind.judgement import Note, about_one, questions_alike
-from lab.mind.messages import may_be_many, plain
+from lab.mind.messages import may_be_many, plain, says_more
 from lab.mind.notes import REFLECTED, Notes
 from lab.mind.replies import Taught
 from lab.mind.skills import Skills
@@ -63,7 +63,7 @@ class Reflecting:
             if plain(said) == plain(answer):
                 if alike >= SAME:
                     return [self._repeat(note, old)], []
-            elif not may_be_many(note.text):
+            elif not may_be_many(note.text) and not says_more(old.text, said):
                 gone.append(old)
         if gone:
             self._replace(note, gone)
