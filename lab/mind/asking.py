@@ -114,7 +114,7 @@ class Asking:
         """What a note says that is newer than the one which answers, may answer too and may be about the same thing: two
         slight signs that agree. None where there is no such note, or it says the same."""
         sure, old, known = answer
-        newer = [trace for _, trace in likely if trace.id > old.id]
+        newer = [trace for _, trace in likely if trace.id > old.id and trace.cues and not _of_another(trace, old)]
         about = [about_one(self.skills, Note.of(trace), [Note.of(old)])[0] for trace in newer]
         for same, trace in sorted(zip(about, newer, strict=True), key=lambda one: one[0], reverse=True):
             text = self.skills.read(self.skills.open(question, [trace.text])).text
