@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from lab.config import MindConfig
 from lab.data.curriculum.facts import MadeFact, clash, make_fact
 from lab.memory import RecallIndex
-from lab.mind.judgement import ABOUT_ONE, ALIKE, ALONE, EVIDENCE, WEIGHTS, Note, evidence, likenesses
+from lab.mind.judgement import ABOUT_ONE, ALIKE, EVIDENCE, WEIGHTS, Note, evidence, likenesses
 from lab.mind.reflecting import COMPARED
 from lab.mind.skills import Skills
 from lab.models.checkpoint import load_brain
@@ -48,7 +48,7 @@ def gather(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
     told = [fact.say(wording) for fact, wording in zip(facts[:count], wordings, strict=False)]
     index = RecallIndex()
     for number, (note, own) in enumerate(zip(told, skills.questions_of(told), strict=True)):
-        index.add(number, [note, *(question for question, _ in own)])
+        index.add(number, [note, own[0] if own else ""])
     for number, (fact, wording) in enumerate(zip(facts, wordings, strict=True)):
         wordings_asked = (0, -1, rng.randrange(len(fact.relation.ask)))
         question = fact.ask(wording if fact.relation.paired else rng.choice(wordings_asked))
@@ -69,8 +69,7 @@ def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         fact.say(0 if fact.relation.paired else rng.randrange(3)) for fact in changed.values()
     ]
     replaces = [None] * count + list(changed)
-    own = skills.questions_of(said)
-    notes = [Note(text, tuple(question for question, _ in pairs)) for text, pairs in zip(said, own, strict=True)]
+    notes = [Note(text, own[0] if own else "") for text, own in zip(said, skills.questions_of(said), strict=True)]
     index = RecallIndex()
     for number, note in enumerate(notes):
         near = dict(index.search(note.text, COMPARED)) | dict(index.search(note.question, MindConfig().notes_open))
@@ -78,7 +77,7 @@ def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         for place, row in zip(older, likenesses(skills, note, [notes[place] for place in older]), strict=True):
             if row:
                 yield Pair(row, place == replaces[number])
-        index.add(number, [note.text, *note.questions])
+        index.add(number, [note.text, note.question])
 
 
 def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:
@@ -95,20 +94,12 @@ def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:
 
 
 def calibrate(brains: Sequence[Path], seed: str = "tune", count: int = 150) -> dict[str, tuple[float, float]]:
-    """Give for each name in EVIDENCE and ALIKE the weight in use, and the one that fits what all of `brains` read.
-
-    "answers" is fitted on the notes that are conceivable as things stand, "answers alone" on all.
-    """
+    """Give for each name in EVIDENCE and ALIKE the weight in use, and the one that fits what all of `brains` read."""
     readers = [Skills(load_brain(folder)[1]) for folder in brains]
-    found = [pair for reader in readers for pair in gather(reader, seed, count)]
-    conceivable = [pair for pair in found if len(pair.evidence) == len(EVIDENCE)]
-    alone = [Pair(pair.evidence[: len(ALONE)], pair.answers) for pair in found]
-    changes = [pair for reader in readers for pair in gather_changes(reader, seed, count)]
-    return {
-        f"{about}: {name}": (used, float(weight))
-        for about, names, weights, pairs in (
-            ("answers alone", EVIDENCE[: len(ALONE)], ALONE, alone), ("answers", EVIDENCE, WEIGHTS, conceivable),
-            ("about one", ALIKE, ABOUT_ONE, changes),
-        )
-        for name, used, weight in zip(names, weights, fit(pairs), strict=True)
-    }  # fmt: skip
+    rows: dict[str, tuple[float, float]] = {}
+    for about, names, used, gathered in (
+        ("answers", EVIDENCE, WEIGHTS, gather), ("about one", ALIKE, ABOUT_ONE, gather_changes)
+    ):  # fmt: skip
+        found = fit([pair for reader in readers for pair in gathered(reader, seed, count)])
+        rows |= {f"{about}: {name}": (u, float(w)) for name, u, w in zip(names, used, found, strict=True)}
+    return rows
