@@ -1,9 +1,16 @@
 """The exam's yardsticks: intervals, ranks and facts can be trusted."""
 
+import math
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from lab.data.curriculum.facts import clash
+from lab.mind.calibration import Pair, calibrate, fit
 from lab.mind.exam import Measure, bm25, facts_for_exam, right
+from lab.mind.home import find_brain
+from lab.mind.judgement import ABOUT_ONE, ALONE, WEIGHTS
 
 
 def test_intervals_are_wilsons() -> None:
@@ -41,3 +48,20 @@ def test_facts_of_an_exam_do_not_answer_each_other() -> None:
     assert {f.say(0) for f in facts}.isdisjoint({f.say(0) for f in facts_for_exam("b", 60)})
     assert all(f.relation.unseen for f in facts_for_exam("a", 20, unseen=True))
     assert facts_for_exam("a", 60) == facts
+
+
+def test_a_fit_finds_the_weights_that_answers_were_drawn_by() -> None:
+    """Of 4,000 pairs drawn from a logistic model, its weights to 0.15; a fit of anything else would be off by more."""
+    draws = np.random.default_rng(0)
+    seen = np.column_stack([np.ones(4000), draws.normal(size=(4000, 2))])
+    answers = draws.random(4000) < 1 / (1 + np.exp(-seen @ [-0.5, 2.0, -1.0]))
+    pairs = [Pair(row.tolist(), bool(answer)) for row, answer in zip(seen, answers, strict=True)]
+    assert fit(pairs) == pytest.approx([-0.5, 2.0, -1.0], abs=0.15)
+
+
+def test_calibration_fits_every_weight_in_use() -> None:
+    """From facts told to a starter: all that can be fitted is there, finite, beside what is in use."""
+    starter = find_brain("baseline", Path("none"))
+    fitted = calibrate([starter], "test", (1, 3))
+    assert [used for used, _ in fitted.values()] == [*ALONE, *WEIGHTS, *ABOUT_ONE]
+    assert all(math.isfinite(weight) for _, weight in fitted.values())

@@ -152,6 +152,19 @@ def test_the_index_forgives_typing() -> None:
     assert RecallIndex().search("anything", 3) == []
 
 
+def test_how_like_a_note_is_does_not_hang_on_how_many_there_are() -> None:
+    """The same text scores 1; what lacks a word less, about the same alone as among others."""
+    index = RecallIndex()
+    index.add(0, ["The code of my gate is 1188."])
+    question, alone = "What is the code of my gate?", []
+    for others in (0, 1, 30):
+        for number in range(others):
+            index.add(len(index), [f"Box {number} stands in room {number * 7}."])
+        assert index.search("the code of my gate is 1188", 1)[0] == (0, pytest.approx(1.0, abs=1e-3))
+        alone.append(index.search(question, 1)[0][1])
+    assert min(alone) > 0.5 and max(alone) - min(alone) < 0.05
+
+
 def test_a_cue_leads_to_its_trace() -> None:
     """A question that shares no word with the statement finds it by a cue that does."""
     index = RecallIndex()

@@ -195,8 +195,8 @@ STARTER = {
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {  # options by model, so that a long training is one word
     "starter": {
         # lessons do not change from step to step, so slow bands would only learn less of them
-        "qor": {**STARTER, "cms_med_freq": 2, "cms_slow_freq": 8},
-        "baseline": {**STARTER, "conv_kernel": 4, "mlp_ratio": 8.0},
+        "qor": {**STARTER, "cms_med_freq": 2, "cms_slow_freq": 8, "mlp_ratio": 4.0},
+        "baseline": {**STARTER, "conv_kernel": 4, "mlp_ratio": 14.0},
     }
 }
 SECTIONS: dict[str, type[Any]] = {"data": DataConfig, "training": TrainingConfig}

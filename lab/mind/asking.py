@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lab.memory import Trace
-from lab.mind.judgement import beliefs
+from lab.memory.traces import NOTES as ONLY_NOTED
+from lab.mind.judgement import MAYBE_SAME, Note, about_one, beliefs
 from lab.mind.messages import checked, differ_in_a_word, plain
 from lab.mind.notes import Notes
 from lab.mind.replies import WEIGHTS as FROM_WEIGHTS
@@ -16,13 +17,16 @@ from lab.mind.replies import Answer, MindError, unknown
 from lab.mind.skills import Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
-AS_SURE = 0.3  # difference of two beliefs below which the newer note is read first
-BELIEVED = 0.6  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.7 on, as things stand
-BELIEVED_PLAINLY = 0.4  # the same for what a question may mean: from 0.8 on
-SAID = 0.024  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.012 on
-SLIGHT = 0.25  # a reading that can have no more say than this share of that is not asked
+AS_SURE = 0.15  # difference of two beliefs below which the newer note is read first
+BELIEVED = 0.8  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.6 on, as things stand
+BELIEVED_PLAINLY = 0.6  # the same for what a question may mean: from 0.7 on
+SAID = 0.006  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.003 on ...
+SAID_MORE = (
+    0.0002  # ... and so much more for each note that was learnt: the more they are, the more like another question
+)
+AS_LIKELY = 6  # power of its probability that speaks for what the weights recall: what is half likely is mostly of something else
 READINGS = 24  # times that a question is put plainly before it is asked so
-OFTEN = 2 / READINGS  # share of the readings from which on one is asked of the notes
+OFTEN = 0.06  # probability of a reading from which on it is asked of the notes
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
 
@@ -68,9 +72,9 @@ class Asking:
         (likeliest,) = self._likeliest([question], [found], vetoed, BELIEVED)
         if likeliest is None:
             half = (self.notes_open + 1) // 2  # what is put plainly is more like its note
-            often = {reading: share for reading, share in self._readings(question).items() if share >= OFTEN}
+            often = {reading: p for reading, p in self._readings(question).items() if p >= OFTEN}
             each = self._likeliest([*often], self._find([*often], half), vetoed, BELIEVED_PLAINLY)
-            likely = [(one[0] * math.sqrt(share), one) for one, share in zip(each, often.values(), strict=True) if one]
+            likely = [(one[0] * math.sqrt(p), one) for one, p in zip(each, often.values(), strict=True) if one]
             likeliest = max(likely, key=lambda one: one[0])[1] if likely else None
         if likeliest is None:
             return None
@@ -90,8 +94,9 @@ class Asking:
         asked = [(q, [(trace.text, alike) for trace, alike in some]) for q, some in zip(questions, found, strict=True)]
         enough, chosen = 1 - believed_from * self.skills.unknown_threshold, list[tuple[float, Trace, str] | None]()
         for question, some, sure_of in zip(questions, found, beliefs(self.skills, asked), strict=True):
-            believed = [(sure, trace) for sure, (trace, _) in zip(sure_of, some, strict=True) if sure >= enough]
-            chosen.append(self._said(question, believed, vetoed))
+            likely = [(sure, trace) for sure, (trace, _) in zip(sure_of, some, strict=True) if sure > 0]
+            one = self._said(question, [(sure, trace) for sure, trace in likely if sure >= enough], vetoed)
+            chosen.append(one and (self._newer(question, one, likely, vetoed) or one))
         return chosen
 
     def _said(
@@ -107,8 +112,22 @@ class Asking:
                 return sure, trace, text
         return None
 
+    def _newer(
+        self, question: str, answer: tuple[float, Trace, str], likely: list[tuple[float, Trace]], vetoed: list[str]
+    ) -> tuple[float, Trace, str] | None:
+        """What a note says that is newer than the one which answers, may answer too and may be about the same thing: two
+        slight signs that agree. None where there is no such note, or it says the same."""
+        sure, old, known = answer
+        newer = [trace for _, trace in likely if trace.id > old.id and trace.cues and not _of_another(trace, old)]
+        about = [about_one(self.skills, Note.of(trace), [Note.of(old)])[0] for trace in newer]
+        for same, trace in sorted(zip(about, newer, strict=True), key=lambda one: one[0], reverse=True):
+            text = self.skills.read(self.skills.open(question, [trace.text])).text
+            if same >= MAYBE_SAME and text is not None and text.lower() not in (known.lower(), *vetoed):
+                return sure * same, trace, text
+        return None
+
     def _readings(self, question: str) -> dict[str, float]:
-        """What the question may ask, put plainly, with the share of each."""
+        """What the question may ask, put plainly, with the probability of each."""
         if self._read[0] != question:
             self._read = question, self.skills.readings(question, READINGS)
         return self._read[1]
@@ -116,25 +135,28 @@ class Asking:
     def _from_weights(self, question: str, vetoed: list[str]) -> tuple[str, float]:
         """What the weights most likely answer to what the question may mean, empty where too little speaks for it, and how likely.
 
-        A reading counts as often as the brain puts the question so, all together as much as the question as it is. What is said
-        to it counts as it is known, and twice as it is likely: what was learnt of something else is mostly half known.
+        For an answer speaks each reading that it is said to: √share × knowing × probability^AS_LIKELY. The question as it is has
+        half of the share, and its readings the other, by their probabilities. What could not say enough by itself is not asked. The
+        more notes were learnt, the more must speak for an answer.
         """
         shares = {question: 0.5}
-        for reading, share in self._readings(question).items():
-            shares[reading] = shares.get(reading, 0.0) + share / 2
-        enough = SAID * (1 - self.skills.unknown_threshold)
+        for reading, probability in self._readings(question).items():
+            shares[reading] = shares.get(reading, 0.0) + probability / 2
+        learnt = sum(trace.stage != ONLY_NOTED for trace in self.notes.live.values())
+        enough = (SAID + SAID_MORE * learnt) * (1 - self.skills.unknown_threshold)
         doubts = self.skills.doubts([(reading, ()) for reading in shares])
         tried = [
             reading
             for (reading, share), doubt in zip(shares.items(), doubts, strict=True)
-            if share * (1 - doubt) >= SLIGHT * enough
+            if math.sqrt(share) * (1 - doubt) >= enough
         ]
         said: dict[str, tuple[float, float, str]] = {}
         for reading, reply in zip(tried, self.skills.guess(tried), strict=True):
             if reply.text and reply.text.lower() not in vetoed:
                 say, likely, text = said.get(reply.text.lower(), (0.0, 0.0, reply.text))
-                one = shares[reading] * reply.probability * (1 - reply.unknown)
-                said[text.lower()] = say + one * reply.probability, likely + one, text
+                share, knowing = shares[reading], 1 - reply.unknown
+                say += math.sqrt(share) * knowing * reply.probability**AS_LIKELY
+                said[text.lower()] = say, likely + share * knowing * reply.probability, text
         say, sure, text = max(said.values(), default=(0.0, 0.0, ""))
         return text if say >= enough else "", sure
 

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from lab.config import MindConfig
 from lab.data.curriculum.facts import MadeFact, clash, make_fact
 from lab.memory import RecallIndex
-from lab.mind.judgement import ABOUT_ONE, ALIKE, EVIDENCE, WEIGHTS, Note, evidence, likenesses
+from lab.mind.judgement import ABOUT_ONE, ALIKE, ALONE, EVIDENCE, WEIGHTS, Note, evidence, likenesses
 from lab.mind.reflecting import COMPARED
 from lab.mind.skills import Skills
 from lab.models.checkpoint import load_brain
+
+MINDS = (1,) * 40 + (4,) * 15 + (20,) * 4 + (150,)  # notes of each mind that is asked: most have few
 
 
 @dataclass(frozen=True)
@@ -30,25 +32,32 @@ class Pair:
     answers: bool
 
 
-def _made(rng: random.Random, count: int) -> list[MadeFact]:
-    """Facts that do not clash."""
+def _made(rng: random.Random, count: int, told: Sequence[MadeFact] = ()) -> list[MadeFact]:
+    """Facts that do not clash, nor with what was told; half of them say of others what was told of some."""
     facts: list[MadeFact] = []
     while len(facts) < count:
-        fact = make_fact(rng, unseen=rng.random() < 0.15)
-        if not any(clash(fact, other) or clash(other, fact) for other in facts):
+        alike = rng.choice(told).relation.name if told and rng.random() < 0.5 else None
+        fact = make_fact(rng, alike, unseen=rng.random() < 0.15)
+        if not any(clash(fact, other) or clash(other, fact) for other in (*told, *facts)):
             facts.append(fact)
     return facts
 
 
-def gather(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
-    """Tell `count` facts, ask for them and for as many others, a third plainly and a third in wordings held out."""
+def gather(skills: Skills, seed: str, minds: Sequence[int]) -> Iterator[Pair]:
+    """Tell each mind so many facts, ask for them and for as many others, a third plainly and a third in wordings held out."""
     rng = random.Random(f"judgement {seed}")
-    facts = _made(rng, 2 * count)
+    for count in minds:
+        yield from _ask_a_mind(skills, rng, count)
+
+
+def _ask_a_mind(skills: Skills, rng: random.Random, count: int) -> Iterator[Pair]:
+    facts = _made(rng, count)
+    facts += _made(rng, count, facts)
     wordings = [rng.randrange(min(len(f.relation.say), len(f.relation.ask))) for f in facts]
     told = [fact.say(wording) for fact, wording in zip(facts[:count], wordings, strict=False)]
     index = RecallIndex()
     for number, (note, own) in enumerate(zip(told, skills.questions_of(told), strict=True)):
-        index.add(number, [note, own[0] if own else ""])
+        index.add(number, [note, *(question for question, _ in own)])
     for number, (fact, wording) in enumerate(zip(facts, wordings, strict=True)):
         wordings_asked = (0, -1, rng.randrange(len(fact.relation.ask)))
         question = fact.ask(wording if fact.relation.paired else rng.choice(wordings_asked))
@@ -69,7 +78,8 @@ def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         fact.say(0 if fact.relation.paired else rng.randrange(3)) for fact in changed.values()
     ]
     replaces = [None] * count + list(changed)
-    notes = [Note(text, own[0] if own else "") for text, own in zip(said, skills.questions_of(said), strict=True)]
+    own = skills.questions_of(said)
+    notes = [Note(text, tuple(question for question, _ in pairs)) for text, pairs in zip(said, own, strict=True)]
     index = RecallIndex()
     for number, note in enumerate(notes):
         near = dict(index.search(note.text, COMPARED)) | dict(index.search(note.question, MindConfig().notes_open))
@@ -77,7 +87,7 @@ def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         for place, row in zip(older, likenesses(skills, note, [notes[place] for place in older]), strict=True):
             if row:
                 yield Pair(row, place == replaces[number])
-        index.add(number, [note.text, note.question])
+        index.add(number, [note.text, *note.questions])
 
 
 def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:
@@ -93,13 +103,23 @@ def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:
     return weights
 
 
-def calibrate(brains: Sequence[Path], seed: str = "tune", count: int = 150) -> dict[str, tuple[float, float]]:
-    """Give for each name in EVIDENCE and ALIKE the weight in use, and the one that fits what all of `brains` read."""
+def calibrate(
+    brains: Sequence[Path], seed: str = "tune", minds: Sequence[int] = MINDS
+) -> dict[str, tuple[float, float]]:
+    """Give for each name in EVIDENCE and ALIKE the weight in use, and the one that fits what all of `brains` read.
+
+    "answers" is fitted on the notes that are conceivable as things stand, "answers alone" on all.
+    """
     readers = [Skills(load_brain(folder)[1]) for folder in brains]
-    rows: dict[str, tuple[float, float]] = {}
-    for about, names, used, gathered in (
-        ("answers", EVIDENCE, WEIGHTS, gather), ("about one", ALIKE, ABOUT_ONE, gather_changes)
-    ):  # fmt: skip
-        found = fit([pair for reader in readers for pair in gathered(reader, seed, count)])
-        rows |= {f"{about}: {name}": (u, float(w)) for name, u, w in zip(names, used, found, strict=True)}
-    return rows
+    found = [pair for reader in readers for pair in gather(reader, seed, minds)]
+    conceivable = [pair for pair in found if len(pair.evidence) == len(EVIDENCE)]
+    alone = [Pair(pair.evidence[: len(ALONE)], pair.answers) for pair in found]
+    changes = [pair for reader in readers for pair in gather_changes(reader, seed, max(minds))]
+    return {
+        f"{about}: {name}": (used, float(weight))
+        for about, names, weights, pairs in (
+            ("answers alone", EVIDENCE[: len(ALONE)], ALONE, alone), ("answers", EVIDENCE, WEIGHTS, conceivable),
+            ("about one", ALIKE, ABOUT_ONE, changes),
+        )
+        for name, used, weight in zip(names, weights, fit(pairs), strict=True)
+    }  # fmt: skip

@@ -111,17 +111,23 @@ class Exam:
     # ---- parts ------------------------------------------------------------------------------------------------
 
     def notes(self) -> Iterator[Measure]:
-        """Reading one note."""
+        """A mind with a single note, asked in notes mode; beside it its reader alone, which knows no belief in a note."""
         with self._mind("notes") as mind:
             for unseen, goal, name in ((False, 0.98, "held-out wording"), (True, 0.90, "held-out relation")):
                 facts = facts_for_exam(f"{self.seed} one {unseen}", self.facts, unseen=unseen)
                 wording = PLAIN if unseen else HELD_OUT
+                answers = []
+                for fact in facts:
+                    mind.teach(fact.say(wording))
+                    answers.append(mind.ask(fact.ask(wording), "notes").text)
+                    mind.undo()
                 replies = mind.skills.answer([f.ask(wording) for f in facts], [[f.say(wording)] for f in facts])
-                yield self._measure(
-                    f"one note, {name}",
-                    [right(r.text, f.value.text) for r, f in zip(replies, facts, strict=True)],
-                    goal,
-                )
+                for title, said, least in (
+                    (f"one note, {name}", answers, goal),
+                    (f"control: one note, {name}, reader alone", [r.text for r in replies], None),
+                ):
+                    hits = [right(text, f.value.text) for text, f in zip(said, facts, strict=True)]
+                    yield self._measure(title, hits, least)
             replies = mind.skills.answer([f.ask(PLAIN) for f in facts])
             yield self._measure(
                 "control: no memory", [right(r.text, f.value.text) for r, f in zip(replies, facts, strict=True)]

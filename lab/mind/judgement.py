@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lab.memory import Trace
 from lab.memory.index import likeness
 from lab.mind.messages import PERSONS, whom
 from lab.mind.skills import Skills
@@ -18,56 +19,70 @@ EVIDENCE = (
     "always", "log-odds of knowing", "log-likeness", "the person lacking", "another person", "names and numbers lacking",
     "rather asked of another note",
 )  # fmt: skip
-WEIGHTS = (3.29, 0.76, 2.37, -1.45, -1.6, -4.42, 0.65)
+WEIGHTS = (1.84, 0.7, 1.64, -1.78, -1.33, -5.0, 0.67)
+ALONE = (1.41, 0.84, 1.96, -2.02, -1.38, -2.98)  # of all but the last: what a note is asked for is not looked at
 ALIKE = (
     "always", "log-odds that the old note answers", "log-odds that the new note answers", "likeness of the questions", "one question",
     "its question rather asked of the new note", "that of the old note rather asked of it", "likeness of the notes",
     "the old note's question lacking",
 )  # fmt: skip
-ABOUT_ONE = (1.15, 0.27, 0.17, -3.12, 1.01, 0.35, 0.38, 5.94, -2.35)
+ABOUT_ONE = (1.71, 0.31, 0.03, -2.51, 0.89, 0.33, 0.6, 5.8, -2.38)
 ONE_QUESTION = 0.99  # likeness from which on two questions are one
 FLOOR = 1e-4  # a probability nearer to 0 or 1 says no more
 LEAST_LIKE = 0.01
 RATHER = -10.0  # nats below which a question that is asked of another note rather says no more
-CONCEIVABLE = 0.1  # belief below which a note is no rival of another: what it is asked for is not looked at
+CONCEIVABLE = 0.1  # belief below which a note is not believed at all, whatever else it is asked for
+MAYBE_SAME = 0.1  # probability of being about one thing from which on the newer note answers, if it is conceivable
 POSSIBLE = 0.3  # belief below which a note does not answer another's question
 UNLIKE = 0.25  # likeness below which two notes, neither of which answers the other's question, are not about one thing
 
 
 @dataclass(frozen=True)
 class Note:
-    """What is told, and the question that it answers; empty where none is known."""
+    """What is told, and the questions that it answers, as far as they are known."""
 
     text: str
-    question: str = ""
+    questions: tuple[str, ...] = ()
+
+    @property
+    def question(self) -> str:
+        """The first of its questions, or an empty one."""
+        return self.questions[0] if self.questions else ""
+
+    @staticmethod
+    def of(trace: Trace) -> Note:
+        """A trace as it is compared: its text, and the questions that it was taught with or asked itself."""
+        return Note(trace.text, tuple(question for question, _ in (*trace.asked, *trace.cues)))
 
 
 Found = Sequence[tuple[str, float]]  # notes that were found for a question, with their likeness to it
 
 
-def evidence(skills: Skills, asked: Sequence[tuple[str, Found]], least: float = 0.0) -> list[list[list[float]]]:
+def evidence(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[list[float]]]:
     """What speaks for each note found for each question as its answer, in the order of EVIDENCE.
 
-    The last is taken among the notes of a question that all else makes at least so likely, `least`; it is 0 for the others.
+    What a note is asked for, the last, is looked at among those notes of a question that all else makes CONCEIVABLE; the others
+    lack it.
     """
     doubts = iter(skills.doubts([(question, [note]) for question, found in asked for note, _ in found]))
-    rows = [
-        [[*_evidence(question, note, alike, next(doubts)), 0.0] for note, alike in found] for question, found in asked
+    rows = [[[*_evidence(question, note, alike, next(doubts))] for note, alike in found] for question, found in asked]
+    rivals = [
+        (
+            question,
+            [(row, note) for row, (note, _) in zip(own, found, strict=True) if _logistic(ALONE, row) >= CONCEIVABLE],
+        )
+        for (question, found), own in zip(asked, rows, strict=True)
     ]
-    rivals = []
-    for (question, found), own in zip(asked, rows, strict=True):
-        some = [(row, note) for row, (note, _) in zip(own, found, strict=True) if _logistic(WEIGHTS, row) >= least]
-        rivals.append((question, some if len(some) > 1 else []))
     likely = iter(skills.asks([(question, note) for question, some in rivals for _, note in some]))
     for _, some in rivals:
         each = [next(likely) for _ in some]
         for (row, _), one in zip(some, each, strict=True):
-            row[-1] = max(RATHER, one - max(each))
+            row.append(max(RATHER, one - max(each)))
     return rows
 
 
 def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[float, ...]:
-    """All but the last of EVIDENCE, which no note has by itself."""
+    """All but the last of EVIDENCE."""
     asked, told, text = whom(question), whom(note, first=True) & PERSONS, note.lower()
     things = {word for word in re.findall(r"[^\W_]+", question.lower()) if any(map(str.isdigit, word))} | (
         asked - PERSONS
@@ -75,7 +90,7 @@ def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[f
     return (
         1.0,
         _log_odds(1 - unknown),
-        math.log(max(alike, LEAST_LIKE)),
+        math.log(min(max(alike, LEAST_LIKE), 1.0)),
         float(bool(asked & PERSONS) and not asked & told),  # my PIN is not hers
         float(bool(told) and not asked & told),  # nor yours
         float(sum(re.search(rf"\b{re.escape(thing)}", text) is None for thing in things)),
@@ -83,8 +98,9 @@ def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[f
 
 
 def beliefs(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[float]]:
-    """The probability that each note found for each question answers it."""
-    return [[_logistic(WEIGHTS, one) for one in rows] for rows in evidence(skills, asked, CONCEIVABLE)]
+    """The probability that each note found for each question answers it; 0 where that is not CONCEIVABLE."""
+    full = len(EVIDENCE)
+    return [[_logistic(WEIGHTS, one) if len(one) == full else 0.0 for one in rows] for rows in evidence(skills, asked)]
 
 
 def _log_odds(p: float) -> float:
@@ -94,6 +110,11 @@ def _log_odds(p: float) -> float:
 
 def _logistic(weights: Sequence[float], found: Sequence[float]) -> float:
     return 1 / (1 + math.exp(-sum(weight * x for weight, x in zip(weights, found, strict=True))))
+
+
+def questions_alike(one: Note, other: Note) -> float:
+    """The likeness of those questions of two notes that are most alike."""
+    return max((likeness(mine, yours) for mine in one.questions for yours in other.questions), default=0.0)
 
 
 def likenesses(skills: Skills, new: Note, older: Sequence[Note]) -> list[tuple[float, ...] | None]:
@@ -111,7 +132,7 @@ def likenesses(skills: Skills, new: Note, older: Sequence[Note]) -> list[tuple[f
     own = skills.asks([(old.question, text) for old in some for text in (new.text, old.text)])
     found: list[tuple[float, ...] | None] = [None] * len(older)
     for place, (i, old) in enumerate(zip(chosen, some, strict=True)):
-        alike, told = likeness(new.question, old.question), bool(old.question)
+        alike, told = questions_alike(new, old), bool(old.questions)
         found[i] = (
             1.0, _log_odds(forth[i]), _log_odds(back[place]) if told else 0.0, alike, float(alike >= ONE_QUESTION),
             max(RATHER, min(0.0, asked[place + 1] - asked[0])),
@@ -124,7 +145,7 @@ def _answering(skills: Skills, asked: Sequence[tuple[str, str]]) -> list[float]:
     """The belief that each note answers its question, (question, note), with no other note beside it."""
     doubts = skills.doubts([(question, [note]) for question, note in asked])
     return [
-        _logistic(WEIGHTS, (*_evidence(question, note, likeness(question, note), doubt), 0.0))
+        _logistic(ALONE, _evidence(question, note, likeness(question, note), doubt))
         for (question, note), doubt in zip(asked, doubts, strict=True)
     ]
 

@@ -20,6 +20,7 @@ from lab.memory import RecallIndex, Trace, TraceStore, Veto, strength_now
 from lab.memory.index import likeness
 from lab.memory.tiers import importance_of, wants_promotion
 from lab.memory.traces import ARCHIVE, LTM, STM, WEIGHTS
+from lab.memory.traces import NOTES as ONLY_NOTED
 from lab.mind.messages import checked, plain
 from lab.mind.replies import MindError
 
@@ -137,7 +138,8 @@ class Notes:
     def forget(self, number: int) -> Trace:
         """Let a trace answer no more; the next night takes it out of the weights."""
         now, old = time.time(), self.store.get(number)
-        vetoes = [Veto(question, answer, now, number) for question, answer in (*old.cues, *old.asked)]
+        found = old.cues[:1] if old.stage == ONLY_NOTED else old.cues  # what was not learnt has guesses among them
+        vetoes = [Veto(question, answer, now, number) for question, answer in (*found, *old.asked)]
         self.change("forget", update=[replace(old, forgotten_at=now)], veto=vetoes)
         return self.store.get(number)
 

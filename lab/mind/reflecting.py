@@ -12,10 +12,9 @@ import time
 from dataclasses import replace
 
 from lab.memory import Trace, Veto
-from lab.memory.index import likeness
 from lab.memory.tiers import confidence_of
 from lab.memory.traces import NOTES as ONLY_NOTED
-from lab.mind.judgement import Note, about_one
+from lab.mind.judgement import Note, about_one, questions_alike
 from lab.mind.messages import may_be_many, plain, says_more
 from lab.mind.notes import REFLECTED, Notes
 from lab.mind.replies import Taught
@@ -40,7 +39,7 @@ class Reflecting:
                 return Taught(())
             found = self.skills.questions_of([note.text for note in fresh])
             own = [
-                replace(note, cues=(pair,)) for note, pair in zip(fresh, found, strict=True) if pair and not note.cues
+                replace(note, cues=pairs) for note, pairs in zip(fresh, found, strict=True) if pairs and not note.cues
             ]
             self.notes.change("", update=own)
             repeated, replaced = list[Trace](), list[Trace]()
@@ -59,7 +58,7 @@ class Reflecting:
             return [], []
         question, answer = known[0]
         gone = []
-        for old, alike in self._about_the_same(note, question):
+        for old, alike in self._about_the_same(note):
             said = self.skills.read(self.skills.open(question, [old.text])).text or ""
             if plain(said) == plain(answer):
                 if alike >= SAME:
@@ -70,16 +69,16 @@ class Reflecting:
             self._replace(note, gone)
         return [], gone
 
-    def _about_the_same(self, note: Trace, question: str) -> list[tuple[Trace, float]]:
-        """The older notes that are surely about the same thing, with the likeness of the questions."""
-        near = dict((trace.id, trace) for trace, _ in self.notes.find(note.text, COMPARED))
-        near |= {trace.id: trace for trace, _ in self.notes.find(question, self.notes.config.notes_open)}
+    def _about_the_same(self, note: Trace) -> list[tuple[Trace, float]]:
+        """The older notes that are surely about the same thing, with the likeness of their questions."""
+        new = Note.of(note)
+        near = {trace.id: trace for trace, _ in self.notes.find(note.text, COMPARED)}
+        near |= {trace.id: trace for trace, _ in self.notes.find(new.question, self.notes.config.notes_open)}
         older = [trace for number, trace in near.items() if number < note.id]
-        theirs = [next((q for q, _ in (*old.asked, *old.cues)), "") for old in older]
-        told = [Note(old.text, own) for old, own in zip(older, theirs, strict=True)]
-        sure = about_one(self.skills, Note(note.text, question), told)
+        told = [Note.of(old) for old in older]
+        sure = about_one(self.skills, new, told)
         return [
-            (old, likeness(question, own)) for old, own, one in zip(older, theirs, sure, strict=True) if one >= SURELY
+            (old, questions_alike(new, its)) for old, its, one in zip(older, told, sure, strict=True) if one >= SURELY
         ]
 
     def _repeat(self, note: Trace, old: Trace) -> Trace:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +30,8 @@ WORD = 0.6  # nats by which an answer of one more word is likelier than it seems
 MOST_WORDS = 8  # of an answer that is found in a note
 REPEATING = 12.0  # nats by which an answer made of the question's words alone is less likely
 NEVER = 2.0  # no probability is so high
+OWN = 12  # questions that the brain draws of a note beside the likeliest
+MOST_OWN = 5  # of all these that stay with the note
 FLUENT = -0.12  # nats per byte below which a question that the brain asks itself is babble
 
 
@@ -232,14 +233,16 @@ class Skills:
         kinds = encode("tqs")
         return "tqs"[int(logits[0, -1, kinds].argmax())], float(losses)
 
-    def questions_of(self, notes: Sequence[str]) -> list[tuple[str, str] | None]:
-        """Give for each note the likeliest question that it answers, with its answer; None where the brain finds none."""
-        found = self.quiz(notes, 0, torch.Generator())
+    def questions_of(self, notes: Sequence[str]) -> list[tuple[tuple[str, str], ...]]:
+        """Give for each note the questions that it answers, the likeliest first, with their answers; none where the brain finds
+        none. What the note says to the first is read in it, and to the others as the brain expects it."""
+        found = self.quiz(notes, OWN, torch.Generator().manual_seed(0))
         asked = [(i, pairs[0][0]) for i, pairs in enumerate(found) if pairs]
         replies = self.answer([question for _, question in asked], [[notes[i]] for i, _ in asked])
-        pairs_of: list[tuple[str, str] | None] = [None] * len(notes)
+        pairs_of: list[tuple[tuple[str, str], ...]] = [()] * len(notes)
         for (i, question), reply in zip(asked, replies, strict=True):
-            pairs_of[i] = None if reply.text is None else (question, reply.text)
+            others = [pair for pair in found[i][1:MOST_OWN] if pair[1] and pair[1].lower() in notes[i].lower()]
+            pairs_of[i] = () if reply.text is None else ((question, reply.text), *others)
         return pairs_of
 
     def plainly(self, questions: Sequence[str]) -> list[str]:
@@ -250,13 +253,13 @@ class Skills:
         return [text or question for text, question in zip(fluent, questions, strict=True)]
 
     def readings(self, question: str, count: int) -> dict[str, float]:
-        """What a question may ask: plain wordings drawn `count` times, the same each time, with the share of each."""
+        """What a question may ask: plain wordings drawn `count` times, the same each time, with the probability of each."""
         prompt = [START, *encode(clip(question)), QUIZ]
         draws = torch.Generator().manual_seed(0)
         longest = max(READING, len(prompt) + WORDIER)  # one that babbles would let all others wait
         drawn = complete(self.brain, [prompt] * count, longest, stop=END, temperature=1.0, generator=draws)
-        texts = Counter(decode(one.tokens).strip() for one in drawn if one.ended)
-        return {text: number / count for text, number in texts.items() if text}
+        likely = {decode(one.tokens).strip(): math.exp(one.log_probability) for one in drawn if one.ended}
+        return {text: probability for text, probability in likely.items() if text}
 
     def quiz(self, notes: Sequence[str], count: int, generator: torch.Generator) -> list[list[tuple[str, str]]]:
         """Find up to `count` + 1 questions in each note, the most fluent first, each with the answer the brain expects."""

@@ -34,7 +34,7 @@ from lab.data.tokenizer import ANSWER, END, QUIZ, SORT, START, UNKNOWN, Tokens, 
 INNATE = (("capitals", "capital"), ("elements", "symbol"))  # (world, relation) that every starter knows by heart
 LEVELS = (1, 2, 4, 8)  # most notes in a lesson, as the curriculum grows
 SHARES = {
-    "read": 0.20, "scene": 0.03, "quiz": 0.27, "plain": 0.29, "closed": 0.10, "closed_unknown": 0.05, "talk": 0.03, "sort": 0.03,
+    "read": 0.24, "scene": 0.03, "quiz": 0.24, "plain": 0.28, "closed": 0.10, "closed_unknown": 0.05, "talk": 0.03, "sort": 0.03,
 }  # fmt: skip
 TOLD_FIRST = 0.3  # share of the quizzes and plain questions that are about what people tell first
 ODDLY = 0.35  # share of the questions to put plainly that are asked with a word that is odd, or missing
@@ -120,7 +120,7 @@ def _neighbour(fact: MadeFact, rng: random.Random) -> MadeFact:
                     other.relation, other.subject, Value(other.value.text, fact.value.key, fact.value.key_plain)
                 )
         else:
-            near = draw < 0.7 and _asked_like(fact.relation.name)
+            near = draw < 0.6 and _asked_like(fact.relation.name)
             other = make_fact(rng, rng.choice(near or _told_of(PEOPLE.get(fact.relation.about, fact.relation.about))))
             other = MadeFact(other.relation, fact.subject, other.value)
         if not clash(fact, other):
