@@ -517,7 +517,8 @@ def test_the_weights_answer_what_the_readings_of_a_question_agree_on(
 
 
 def test_a_newer_note_that_may_be_about_the_same_answers(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where it is a conceivable answer too: both signs are slight, and each alone is not enough. An older one never does."""
+    """Where it is a conceivable answer too: both signs are slight, and each alone is not enough. An older one never does, nor
+    one that has questions of its own where this one is the older note's."""
     old = mind.teach("The gym is next to the fountain.").traces[0].id
     new = mind.teach("The gym is opposite the square.").traces[0].id
     texts = {number: mind.memory.get(number).text for number in (old, new)}
@@ -528,10 +529,13 @@ def test_a_newer_note_that_may_be_about_the_same_answers(mind: Mind, monkeypatch
             "lab.mind.asking.beliefs", lambda skills, asked: [[sure[text] for text, _ in found] for _, found in asked]
         )
         monkeypatch.setattr("lab.mind.asking.about_one", lambda skills, new, older: [about] * len(older))
-        return mind.ask("What is the gym next to?", "notes").text
+        return mind.ask("Which place is the gym near?", "notes").text
 
     assert said(0.9, 0.05, 0.2) == said(0.05, 0.9, 0.2) == "the square"
     assert said(0.9, 0.05, 0.05) == said(0.9, 0.0, 0.2) == "the fountain"
+    for number, question in ((old, "Which place is the gym near?"), (new, "What is the gym opposite?")):
+        mind.notes.change("", update=[replace(mind.memory.get(number), cues=((question, "it"),))])
+    assert said(0.9, 0.05, 0.2) == "the fountain"
 
 
 @pytest.mark.parametrize(

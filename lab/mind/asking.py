@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -118,11 +119,17 @@ class Asking:
         """What a note says that is newer than the one which answers, may answer too and may be about the same thing: two
         slight signs that agree. None where there is no such note, or it says the same."""
         sure, old, known = answer
-        newer = [trace for _, trace in likely if trace.id > old.id and trace.cues and not _of_another(trace, old)]
+        newer = [
+            trace
+            for _, trace in likely
+            if trace.id > old.id and not _of_another(trace, old) and not _asked_rather(question, old, trace)
+        ]
         about = [about_one(self.skills, Note.of(trace), [Note.of(old)])[0] for trace in newer]
         for same, trace in sorted(zip(about, newer, strict=True), key=lambda one: one[0], reverse=True):
             text = self.skills.read(self.skills.open(question, [trace.text])).text
-            if same >= MAYBE_SAME and text is not None and text.lower() not in (known.lower(), *vetoed):
+            if same < MAYBE_SAME or text is None or text.lower() in (known.lower(), *vetoed):
+                continue
+            if not differ_in_a_word(_without(old.text, known), _without(trace.text, text)):
                 return sure * same, trace, text
         return None
 
@@ -176,3 +183,13 @@ def _of_another(one: Trace, other: Trace) -> bool:
     """Whether two notes are known to answer different questions, however alike."""
     asked, also = (*one.asked, *one.cues), (*other.asked, *other.cues)
     return bool(asked and also) and differ_in_a_word(asked[0][0], also[0][0])
+
+
+def _asked_rather(question: str, old: Trace, new: Trace) -> bool:
+    """Whether an older note is known to answer a question that a newer one, which has questions too, is not known to."""
+    asked, also = ([plain(q) for q, _ in (*one.asked, *one.cues)] for one in (old, new))
+    return bool(also) and plain(question) in asked and plain(question) not in also
+
+
+def _without(text: str, answer: str) -> str:
+    return re.sub(re.escape(answer), "", text, flags=re.I)
