@@ -529,11 +529,11 @@ def test_a_newer_note_that_may_be_about_the_same_answers(mind: Mind, monkeypatch
             "lab.mind.asking.beliefs", lambda skills, asked: [[sure[text] for text, _ in found] for _, found in asked]
         )
         monkeypatch.setattr("lab.mind.asking.about_one", lambda skills, new, older: [about] * len(older))
-        return mind.ask("Which place is the gym near?", "notes").text
+        return mind.ask("What's the gym next to?", "notes").text
 
     assert said(0.9, 0.05, 0.2) == said(0.05, 0.9, 0.2) == "the square"
     assert said(0.9, 0.05, 0.05) == said(0.9, 0.0, 0.2) == "the fountain"
-    for number, question in ((old, "Which place is the gym near?"), (new, "What is the gym opposite?")):
+    for number, question in ((old, "What's the gym next to?"), (new, "What is the gym opposite?")):
         mind.notes.change("", update=[replace(mind.memory.get(number), cues=((question, "it"),))])
     assert said(0.9, 0.05, 0.2) == "the fountain"
 
