@@ -534,7 +534,7 @@ def test_a_newer_note_that_may_be_about_the_same_answers(mind: Mind, monkeypatch
     assert said(0.9, 0.05, 0.2) == said(0.05, 0.9, 0.2) == "the square"
     assert said(0.9, 0.05, 0.05) == said(0.9, 0.0, 0.2) == "the fountain"
     for number, question in ((old, "What's the gym next to?"), (new, "What is the gym opposite?")):
-        mind.notes.change("", update=[replace(mind.memory.get(number), cues=((question, "it"),))])
+        mind.notes.change("", update=[replace(mind.memory.get(number), cues=((question, "it"),), heard=())])
     assert said(0.9, 0.05, 0.2) == "the fountain"
 
 
