@@ -22,9 +22,7 @@ AS_SURE = 0.15  # difference of two beliefs below which the newer note is read f
 BELIEVED = 0.7  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.65 on, as things stand
 BELIEVED_PLAINLY = 0.4  # the same for what a question may mean: from 0.8 on
 SAID = 0.006  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.003 on ...
-SAID_MORE = (
-    0.0002  # ... and so much more for each note that was learnt: the more they are, the more there is to mistake
-)
+SAID_MORE = 0.0002  # ... and so much more for each note that was learnt, since there is more to mistake
 AS_LIKELY = 6  # power of its probability that speaks for what the weights recall: what is half likely is mostly of something else
 READINGS = 24  # times that a question is put plainly before it is asked so
 OFTEN = 0.06  # probability of a reading from which on it is asked of the notes
