@@ -2,9 +2,9 @@
 
 Words are cut into n-grams of 3 to 5 letters between spaces, which forgives case, endings and typing errors. A text's
 vector has tf weights and length 1; the score is its product with the question's, weighted with squared idf, and 1 for
-the same text, however many there are. Postings are plain arrays, so 100,000 traces are
-searched in milliseconds without an approximation. Beside its own text a trace may have cues: questions that the brain
-found in it, which is the brain's own encoding of it, in words; the best of text and cues counts.
+the same text, however many there are. Postings are plain arrays, so 100,000 traces are searched in milliseconds without
+an approximation. Beside its own text a trace may have cues: questions that the brain found in it, which is the brain's
+own encoding of it, in words; the best of text and cues counts.
 Letters: N texts, K features of the query.
 """
 

@@ -190,4 +190,5 @@ def _asked_rather(question: str, old: Trace, new: Trace) -> bool:
 
 
 def _without(text: str, answer: str) -> str:
+    """What a note says beside its answer."""
     return re.sub(re.escape(answer), "", text, flags=re.I)
