@@ -19,13 +19,13 @@ from lab.mind.skills import Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
 AS_SURE = 0.15  # difference of two beliefs below which the newer note is read first
-BELIEVED = 0.7  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.65 on, as things stand
-BELIEVED_PLAINLY = 0.4  # the same for what a question may mean: from 0.8 on
+BELIEVED = 1.0  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.5 on, as things stand
+BELIEVED_PLAINLY = 0.6  # the same for what a question may mean: from 0.7 on
 SAID = 0.006  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.003 on ...
 SAID_MORE = 0.0002  # ... and so much more for each note that was learnt, since there is more to mistake
 AS_LIKELY = 6  # power of its probability that speaks for what the weights recall: what is half likely is mostly of something else
 READINGS = 24  # times that a question is put plainly before it is asked so
-OFTEN = 0.06  # probability of a reading from which on it is asked of the notes
+OFTEN = 0.15  # probability of a reading from which on it is asked of the notes
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
 
@@ -92,10 +92,11 @@ class Asking:
         unknown_threshold on."""
         asked = [(q, [(trace.text, alike) for trace, alike in some]) for q, some in zip(questions, found, strict=True)]
         enough, chosen = 1 - believed_from * self.skills.unknown_threshold, list[tuple[float, Trace, str] | None]()
-        for question, some, sure_of in zip(questions, found, beliefs(self.skills, asked), strict=True):
+        believed = beliefs(self.skills, asked, len(self.notes.live))
+        for question, some, sure_of in zip(questions, found, believed, strict=True):
             likely = [(sure, trace) for sure, (trace, _) in zip(sure_of, some, strict=True) if sure > 0]
             one = self._said(question, [(sure, trace) for sure, trace in likely if sure >= enough], vetoed)
-            chosen.append(one and (self._newer(question, one, likely, vetoed) or one))
+            chosen.append(one and (self._newer(question, one, likely, enough, vetoed) or one))
         return chosen
 
     def _said(
@@ -112,15 +113,23 @@ class Asking:
         return None
 
     def _newer(
-        self, question: str, answer: tuple[float, Trace, str], likely: list[tuple[float, Trace]], vetoed: list[str]
+        self,
+        question: str,
+        answer: tuple[float, Trace, str],
+        likely: list[tuple[float, Trace]],
+        enough: float,
+        vetoed: list[str],
     ) -> tuple[float, Trace, str] | None:
         """What a note says that is newer than the one which answers, may answer too and may be about the same thing: two
-        slight signs that agree. None where there is no such note, or it says the same."""
+        slight signs that agree. None where there is no such note, or it says the same. One that is believed by itself, from
+        `enough` on, may have questions of its own."""
         sure, old, known = answer
         newer = [
             trace
-            for _, trace in likely
-            if trace.id > old.id and not _of_another(trace, old) and not _asked_rather(question, old, trace)
+            for belief, trace in likely
+            if trace.id > old.id
+            and not _of_another(trace, old)
+            and (belief >= enough or not _asked_rather(question, old, trace))
         ]
         about = [about_one(self.skills, Note.of(trace), [Note.of(old)])[0] for trace in newer]
         for same, trace in sorted(zip(about, newer, strict=True), key=lambda one: one[0], reverse=True):

@@ -62,7 +62,7 @@ def _ask_a_mind(skills: Skills, rng: random.Random, count: int) -> Iterator[Pair
         wordings_asked = (0, -1, rng.randrange(len(fact.relation.ask)))
         question = fact.ask(wording if fact.relation.paired else rng.choice(wordings_asked))
         found = index.search(question, MindConfig().notes_open)
-        (rows,) = evidence(skills, [(question, [(told[place], alike) for place, alike in found])])
+        (rows,) = evidence(skills, [(question, [(told[place], alike) for place, alike in found])], count)
         for (place, _), row in zip(found, rows, strict=True):
             yield Pair(row, place == number)
 

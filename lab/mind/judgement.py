@@ -6,21 +6,20 @@ Logistic models over what a search and a brain's reading found; lab.mind.calibra
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.memory import Trace
 from lab.memory.index import likeness
-from lab.mind.messages import PERSONS, whom
+from lab.mind.about import about, lacking
 from lab.mind.skills import Skills
 
 EVIDENCE = (
-    "always", "log-odds of knowing", "log-likeness", "the person lacking", "another person", "names and numbers lacking",
-    "rather asked of another note",
+    "always", "log-odds of knowing", "log-likeness", "names and numbers lacking", "the person lacking", "another's",
+    "an owner lacking", "what is owned lacking", "a thing lacking", "log of the number of notes", "rather asked of another note",
 )  # fmt: skip
-WEIGHTS = (1.84, 0.7, 1.64, -1.78, -1.33, -5.0, 0.67)  # the sixth is stronger than fits: 5 of 870 notes tell of it
-ALONE = (1.41, 0.84, 1.96, -2.02, -1.38, -2.98)  # of all but the last: what a note is asked for is not looked at
+WEIGHTS = (4.98, 0.69, 1.7, -5.0, -4.47, -2.3, -5.57, -1.57, -0.55, -0.59, 0.84)
+ALONE = (2.08, 0.78, 1.98, -2.65, -5.76, -2.71, -2.74, -1.07, -0.38)  # of all but the last two: of one note by itself
 ALIKE = (
     "always", "log-odds that the old note answers", "log-odds that the new note answers", "likeness of the questions", "one question",
     "its question rather asked of the new note", "that of the old note rather asked of it", "likeness of the notes",
@@ -30,6 +29,7 @@ ABOUT_ONE = (1.71, 0.31, 0.03, -2.51, 0.89, 0.33, 0.6, 5.8, -2.38)
 ONE_QUESTION = 0.99  # likeness from which on two questions are one
 FLOOR = 1e-4  # a probability nearer to 0 or 1 says no more
 LEAST_LIKE = 0.01
+FEW = 6  # notes: among fewer a question is as often about something else
 RATHER = -10.0  # nats below which a question that is asked of another note rather says no more
 CONCEIVABLE = 0.1  # belief below which a note is not believed at all, whatever else it is asked for
 MAYBE_SAME = 0.1  # probability of being about one thing from which on the newer note answers, if it is conceivable
@@ -58,11 +58,10 @@ class Note:
 Found = Sequence[tuple[str, float]]  # notes that were found for a question, with their likeness to it
 
 
-def evidence(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[list[float]]]:
-    """What speaks for each note found for each question as its answer, in the order of EVIDENCE.
+def evidence(skills: Skills, asked: Sequence[tuple[str, Found]], among: int) -> list[list[list[float]]]:
+    """What speaks for each note found for each question as its answer, in the order of EVIDENCE; `among` is of how many notes.
 
-    What a note is asked for, the last, is looked at among those notes of a question that all else makes CONCEIVABLE; the others
-    lack it.
+    The last two are looked at among those notes of a question that all else makes CONCEIVABLE; the others lack them.
     """
     doubts = iter(skills.doubts([(question, [note]) for question, found in asked for note, _ in found]))
     rows = [[[*_evidence(question, note, alike, next(doubts))] for note, alike in found] for question, found in asked]
@@ -73,34 +72,38 @@ def evidence(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[li
         )
         for (question, found), own in zip(asked, rows, strict=True)
     ]
-    likely = iter(skills.asks([(question, note) for question, some in rivals for _, note in some]))
+    asks = iter(skills.asks([(question, note) for question, some in rivals if len(some) > 1 for _, note in some]))
     for _, some in rivals:
-        each = [next(likely) for _ in some]
-        for (row, _), one in zip(some, each, strict=True):
-            row.append(max(RATHER, one - max(each)))
+        likely = [next(asks) for _ in some] if len(some) > 1 else [0.0] * len(some)
+        for (row, _), one in zip(some, likely, strict=True):
+            row += [math.log(max(FEW, among)), max(RATHER, one - max(likely))]
     return rows
 
 
 def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[float, ...]:
-    """All but the last of EVIDENCE."""
-    asked, told, text = whom(question), whom(note, first=True) & PERSONS, note.lower()
-    things = {word for word in re.findall(r"[^\W_]+", question.lower()) if any(map(str.isdigit, word))} | (
-        asked - PERSONS
-    )
+    """All but the last two of EVIDENCE."""
+    asked, told = about(question), about(note)
+    strangers = not asked.persons & told.persons
     return (
         1.0,
         _log_odds(1 - unknown),
         math.log(min(max(alike, LEAST_LIKE), 1.0)),
-        float(bool(asked & PERSONS) and not asked & told),  # my PIN is not hers
-        float(bool(told) and not asked & told),  # nor yours
-        float(sum(re.search(rf"\b{re.escape(thing)}", text) is None for thing in things)),
+        float(len((asked.names | asked.numbers) - told.words)),
+        float(bool(asked.persons) and strangers and bool(asked.owning or not asked.others)),  # my PIN is not hers
+        float(bool(told.owning) and strangers),  # nor are hers mine
+        float(lacking(asked.owners, told) or lacking(told.owners, asked)),
+        float(lacking(asked.owned, told)) + lacking(told.owned, asked),
+        float(lacking(asked.things, told)) + lacking(told.things, asked),
     )
 
 
-def beliefs(skills: Skills, asked: Sequence[tuple[str, Found]]) -> list[list[float]]:
-    """The probability that each note found for each question answers it; 0 where that is not CONCEIVABLE."""
+def beliefs(skills: Skills, asked: Sequence[tuple[str, Found]], among: int) -> list[list[float]]:
+    """The probability that each note found for each question answers it, `among` so many; 0 where that is not CONCEIVABLE."""
     full = len(EVIDENCE)
-    return [[_logistic(WEIGHTS, one) if len(one) == full else 0.0 for one in rows] for rows in evidence(skills, asked)]
+    return [
+        [_logistic(WEIGHTS, one) if len(one) == full else 0.0 for one in rows]
+        for rows in evidence(skills, asked, among)
+    ]
 
 
 def _log_odds(p: float) -> float:

@@ -76,16 +76,3 @@ def says_more(text: str, answer: str) -> bool:
     """Whether a statement says something beside the clause that has `answer`: "My name is Alice and I live in Oslo." """
     clauses = [(answer.lower() in clause.lower(), clause) for clause in CLAUSES.split(text)]
     return any(has for has, _ in clauses) and any(not has and CLAUSE.match(clause) for has, clause in clauses)
-
-
-PERSONS = frozenset({"i", "you"})
-
-
-def whom(text: str, *, first: bool = False) -> set[str]:
-    """The people that a text is about: I, you, and names; a name as the first word counts only with `first`."""
-    words = re.findall(r"[^\W_]+", text.replace("'s", "").replace("’s", ""))
-    persons = {"i": "i", "my": "i", "me": "i", "mine": "i", "im": "i", "you": "you", "your": "you"}
-    found = {persons[word.lower()] for word in words if word.lower() in persons}
-    return found | {
-        word.lower() for word in words[0 if first else 1 :] if word[0].isupper() and word.lower() not in persons
-    }

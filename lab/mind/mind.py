@@ -102,7 +102,7 @@ class Mind:
         self.night = int(self.memory.setting("night", "0") or 0)
         self.model, brain = load_brain(self.folder / f"brain-{self.night}")
         self.skills = Skills(brain, self.config.unknown_threshold)
-        self._teaching = Teaching(self.notes, self.skills)
+        self._teaching = Teaching(self.notes)
         self._reflecting = Reflecting(self.notes, self.skills)
         self._asking = Asking(self.notes, self.skills, self.config.notes_open)
         self._conversation = Conversation(self.notes, self.skills)
@@ -182,7 +182,8 @@ class Mind:
         outcome: Answer | Taught
         if kind == "teach":
             told, found = self.teach(message), self.reflect()
-            outcome = replace(told, repeated=(*told.repeated, *found.repeated), replaced=found.replaced)
+            traces = tuple(self.memory.get(trace.id) for trace in told.traces)  # reflecting may have promoted them
+            outcome = replace(told, traces=traces, repeated=(*told.repeated, *found.repeated), replaced=found.replaced)
         else:
             outcome = self.ask(message, memory) if kind == "ask" else self._conversation.chat(message, memory)
         self._conversation.keep(message, outcome)

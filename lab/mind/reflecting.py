@@ -1,6 +1,7 @@
 """Reflecting: what a mind finds out about what it was told, once that is safe on disk.
 
-Each new note is asked for a question that it answers, in a batch, and is found by it from then on. Two notes are about one
+Each new note is asked for a question that it answers, in a batch, and is found by it from then on; how surprising it is may
+promote it. Two notes are about one
 thing when each answers the other's question and they are alike (lab.mind.judgement); then the later one replaces the earlier, or
 says it again.
 To keep both is the lesser mistake, so any doubt does.
@@ -8,7 +9,9 @@ To keep both is the lesser mistake, so any doubt does.
 
 from __future__ import annotations
 
+import json
 import time
+from bisect import bisect
 from dataclasses import replace
 
 from lab.memory import Trace, Veto
@@ -22,6 +25,8 @@ from lab.mind.skills import Skills
 
 COMPARED = 3  # notes that are compared for their words, beside those that its question finds
 SURELY = 0.6  # probability from which on two notes are taken to be about one thing: to replace in error is worse than to keep both
+SURPRISES = 100  # notes whose surprise a new one's is ranked among
+FEW = 20  # fewer than these rank nothing
 SAME = 0.95  # likeness of their questions from which on two notes with one answer say the same
 
 
@@ -30,6 +35,7 @@ class Reflecting:
 
     def __init__(self, notes: Notes, skills: Skills) -> None:
         self.notes, self.skills = notes, skills
+        self._surprises: list[float] = json.loads(notes.store.setting("surprises", "[]") or "[]")
 
     def reflect(self) -> Taught:
         """Reflect on all that was told since the last time; gives what was said again, and what was replaced."""
@@ -39,9 +45,10 @@ class Reflecting:
                 return Taught(())
             found = self.skills.questions_of([note.text for note in fresh])
             own = [
-                replace(note, cues=pairs) for note, pairs in zip(fresh, found, strict=True) if pairs and not note.cues
+                replace(note, cues=note.cues or pairs, surprise=self._surprise(note))
+                for note, pairs in zip(fresh, found, strict=True)
             ]
-            self.notes.change("", update=own)
+            self.notes.change("", update=own, settings={"surprises": json.dumps(self._surprises)})
             repeated, replaced = list[Trace](), list[Trace]()
             for note in fresh:
                 if note.id in self.notes.live:
@@ -50,6 +57,13 @@ class Reflecting:
                     replaced += gone
             self.notes.mark_compared(fresh[-1].id)
             return Taught((), tuple(repeated), tuple(replaced))
+
+    def _surprise(self, note: Trace) -> float:
+        """The quantile of this note's surprise among those of the last ones told."""
+        _, loss = self.skills.sort(note.text)
+        rank = bisect(sorted(self._surprises), loss) / len(self._surprises) if len(self._surprises) >= FEW else 0.5
+        self._surprises = [*self._surprises, loss][-SURPRISES:]
+        return rank
 
     def _compare(self, note: Trace) -> tuple[list[Trace], list[Trace]]:
         """Find the older notes that are about the same: the one that this one repeats, and those that it replaces."""

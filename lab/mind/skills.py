@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from lab.data.curriculum.batches import pad
 from lab.data.tokenizer import ANSWER, BYTES, END, QUIZ, SORT, START, UNKNOWN, decode, encode, encode_notes
+from lab.mind.about import akin
 from lab.models import Brain
 from lab.models.contract import widen
 from lab.models.sampling import Completion, complete
@@ -26,6 +27,7 @@ MOST_BYTES = 240  # of one note, as read
 ROWS = 128  # lessons read side by side
 LONGEST_ANSWER = 96  # bytes
 READING, WORDIER = 48, 16  # bytes that any question, and by which a long one may grow, when it is put plainly
+FEW = 3  # places where an answer most likely begins, which are weighed first
 WORD = 0.6  # nats by which an answer of one more word is likelier than it seems: a brain stops too early
 MOST_WORDS = 8  # of an answer that is found in a note
 REPEATING = 12.0  # nats by which an answer made of the question's words alone is less likely
@@ -98,13 +100,7 @@ def _repeated(span: str, question: str) -> float:
         return 0.0
     asked = re.findall(r"\w+", question.lower())
     words = re.findall(r"\w+", span.lower())
-    return sum(any(_akin(word, one) for one in asked) for word in words) / len(words) if words else 0.0
-
-
-def _akin(one: str, other: str) -> bool:
-    """Whether two words are the same but for an ending: contain, contains."""
-    short, long = sorted((one, other), key=len)
-    return long == short or (len(short) >= 4 and long.startswith(short) and len(long) <= len(short) + 3)
+    return sum(any(akin(word, one) for one in asked) for word in words) / len(words) if words else 0.0
 
 
 def _fluency(written: Completion) -> float:
@@ -203,12 +199,25 @@ class Skills:
     def read(self, opened: Opened) -> Reply:
         """Give the words of the notes that most likely answer, whether or not they do (`unknown`).
 
-        All words that stand together are weighed, since what begins well may end badly; so an answer from notes can always
-        be found in one. One that says the question again is less likely. Without a word to weigh the text is None.
+        All words that stand together are weighed, since what begins well may end badly, but for those that begin too badly to
+        win; so an answer from notes can always be found in one. One that says the question again is less likely. Without a word
+        to weigh the text is None.
         """
         spans = [span for note in opened.notes for span in _spans(note)]
         if not spans:
             return Reply(None, opened.unknown, opened.unknown)
+        most = [
+            float(opened.first[span[0]]) + WORD * span.count(b" ") for span, _ in spans
+        ]  # no end of it scores higher
+        order = sorted(range(len(spans)), key=lambda n: most[n], reverse=True)
+        score, text, sure = self._likeliest(opened, [spans[n] for n in order[:FEW]])
+        rest = [spans[n] for n in order[FEW:] if most[n] > score]
+        if rest:
+            score, text, sure = max((score, text, sure), self._likeliest(opened, rest))
+        return Reply(text, math.exp(sure), opened.unknown)
+
+    def _likeliest(self, opened: Opened, spans: list[tuple[bytes, list[int]]]) -> tuple[float, str, float]:
+        """The answer that one of the spans begins with and that scores highest: its score, its text and its log-probability."""
         tokens = pad([list(span) for span, _ in spans])  # (N, T)
         sure = self.brain(tokens, widen(opened.state, len(spans)))[0].float().log_softmax(-1)  # (N, T, V)
         further = sure[:, :-1].gather(2, tokens[:, 1:, None])[..., 0]
@@ -219,10 +228,10 @@ class Skills:
             for n, (span, ends) in enumerate(spans)
             for end in ends
         ]
-        score, text = max(
-            found, key=lambda one: one[0] - REPEATING * _repeated(one[1], opened.question) + WORD * one[1].count(" ")
+        return max(
+            (one - REPEATING * _repeated(text, opened.question) + WORD * text.count(" "), text, one)
+            for one, text in found
         )
-        return Reply(text, math.exp(score), opened.unknown)
 
     @torch.no_grad()
     def sort(self, text: str) -> tuple[str, float]:

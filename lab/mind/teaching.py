@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-from bisect import bisect
 from dataclasses import replace
 
 from lab.memory import Trace, Veto
@@ -13,19 +11,15 @@ from lab.memory.traces import LTM
 from lab.mind.messages import checked, plain
 from lab.mind.notes import Notes
 from lab.mind.replies import Answer, MindError, Taught
-from lab.mind.skills import Skills
 
 NEAR = 3  # notes among which one of the same words is looked for
-SURPRISES = 100  # statements whose surprise a new one's is ranked among
-FEW = 20  # fewer than these rank nothing
 
 
 class Teaching:
     """Changes the notes of one mind by what it is told; every change is durable when a method returns."""
 
-    def __init__(self, notes: Notes, skills: Skills) -> None:
-        self.notes, self.skills = notes, skills
-        self._surprises: list[float] = json.loads(notes.store.setting("surprises", "[]") or "[]")
+    def __init__(self, notes: Notes) -> None:
+        self.notes = notes
 
     def teach(self, text: str, question: str | None = None, answer: str | None = None) -> Taught:
         """Store one statement. Said again word for word it strengthens the trace that is there."""
@@ -38,19 +32,8 @@ class Teaching:
                 new = replace(same, repeats=again, uses=same.uses + 1, used_at=now, confidence=confidence_of(again))
                 self.notes.change("repeat", update=[new], lift=lifted)
                 return Taught((), (self.notes.store.get(same.id),))
-            surprise = self._surprise(text)
-            trace = Trace(
-                text, now, question=question, answer=answer, importance=importance_of(text), surprise=surprise, used_at=now
-            )  # fmt: skip
-            settings = {"surprises": json.dumps(self._surprises)}
-            return Taught(tuple(self.notes.change("teach", add=[trace], lift=lifted, settings=settings)))
-
-    def _surprise(self, text: str) -> float:
-        """The quantile of this text's surprise among the last ones told."""
-        _, loss = self.skills.sort(text)
-        rank = bisect(sorted(self._surprises), loss) / len(self._surprises) if len(self._surprises) >= FEW else 0.5
-        self._surprises = [*self._surprises, loss][-SURPRISES:]
-        return rank
+            trace = Trace(text, now, question=question, answer=answer, importance=importance_of(text), used_at=now)
+            return Taught(tuple(self.notes.change("teach", add=[trace], lift=lifted)))
 
     def feedback(self, answer: Answer, verdict: str, correction: str | None = None) -> Taught | None:
         """Take "right" or "wrong" for an answer, with the right one where it is known. Raises MindError for another."""

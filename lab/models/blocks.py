@@ -227,7 +227,11 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, D) → (B, T, D)."""
-        hidden = _SquaredReLU.apply(F.linear(x, self.inner))  # type: ignore[no-untyped-call]
+        inner = F.linear(x, self.inner)
+        if not torch.is_grad_enabled():  # in place: a wide layer's fresh memory takes as long as its arithmetic
+            kept = inner.relu_()
+            return F.linear(kept.mul_(kept), self.out)
+        hidden = _SquaredReLU.apply(inner)  # type: ignore[no-untyped-call]
         return F.linear(hidden, self.out)
 
 
