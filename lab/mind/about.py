@@ -13,9 +13,8 @@ PERSONS = {
 OWNING = frozenset({"my", "mine", "your", "yours"})
 OWNED = re.compile(r"\b(?:my|your|our|his|her|its|their) ([^\W_]+)")
 OWNER = re.compile(r"([^\W_]+)'s\b")
-NO_OWNER = frozenset(
-    {"what", "who", "where", "when", "how", "there", "here", "it", "that", "he", "she", "let"}
-)  # it's is it is
+# "it's" and "what's" are no owner's
+NO_OWNER = frozenset({"what", "who", "where", "when", "how", "there", "here", "it", "that", "he", "she", "let"})
 SUBJECT = re.compile(r"\b(?:does|did) ([^\W_]+)(?<!ing)\b")  # names as people type them: what does anna like
 NO_NAME = frozenset({
     "my", "your", "our", "his", "her", "its", "their", "the", "a", "an", "he", "she", "it", "we", "they", "this", "that", "one",

@@ -1,10 +1,8 @@
 """Reflecting: what a mind finds out about what it was told, once that is safe on disk.
 
 Each new note is asked for a question that it answers, in a batch, and is found by it from then on; how surprising it is may
-promote it. Two notes are about one
-thing when each answers the other's question and they are alike (lab.mind.judgement); then the later one replaces the earlier, or
-says it again.
-To keep both is the lesser mistake, so any doubt does.
+promote it. Two notes are about one thing when each answers the other's question and they are alike (lab.mind.judgement); then
+the later one replaces the earlier, or says it again. To keep both is the lesser mistake, so any doubt does.
 """
 
 from __future__ import annotations

@@ -206,9 +206,7 @@ class Skills:
         spans = [span for note in opened.notes for span in _spans(note)]
         if not spans:
             return Reply(None, opened.unknown, opened.unknown)
-        most = [
-            float(opened.first[span[0]]) + WORD * span.count(b" ") for span, _ in spans
-        ]  # no end of it scores higher
+        most = [float(opened.first[span[0]]) + WORD * span.count(b" ") for span, _ in spans]  # none scores higher
         order = sorted(range(len(spans)), key=lambda n: most[n], reverse=True)
         score, text, sure = self._likeliest(opened, [spans[n] for n in order[:FEW]])
         rest = [spans[n] for n in order[FEW:] if most[n] > score]
