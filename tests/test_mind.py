@@ -22,6 +22,7 @@ from lab.events import ByHeart, Dreamt, NightEnded, NightStep, Quizzed, to_recor
 from lab.learning import Dream, alter
 from lab.mind import Answer, Mind, MindError, Minds, Taught, brains
 from lab.mind.about import about, lacking
+from lab.mind.exam import facts_for_exam
 from lab.mind.messages import checked, differ_in_a_word, says_more, sentences
 from lab.mind.night import Agenda, night_events
 from lab.mind.retention import hold_to
@@ -627,17 +628,29 @@ def test_an_answer_from_a_note_stands_in_it(mind: Mind) -> None:
 def test_what_is_read_is_the_likeliest_of_all_words_that_stand_together(
     mind: Mind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not to weigh what begins too badly changes no answer."""
-    asked = [
-        ("What is my name?", "As for my name, it is Alice Maria of the old mill."),
-        ("Which film does Tom love?", "The film that Tom's sister loves is The Last Door."),
-        ("How long is the wait?", "You wait 3 to 4 days at the market, the gym and the pool."),
-    ]
-    few = [mind.skills.read(mind.skills.open(question, [note])) for question, note in asked]
-    monkeypatch.setattr("lab.mind.skills.FEW", 1000)
-    for (question, note), reply in zip(asked, few, strict=True):
-        whole = mind.skills.read(mind.skills.open(question, [note]))
-        assert (whole.text, round(whole.probability, 4)) == (reply.text, round(reply.probability, 4))
+    """Not to weigh what begins too badly changes no answer, although the likeliest answer need not begin likeliest."""
+    facts = facts_for_exam("test reading", 40)
+    opened = [mind.skills.open(fact.ask(-1), [fact.say(1)]) for fact in facts]
+
+    def read(first: int) -> list[Reply]:
+        monkeypatch.setattr("lab.mind.skills.FEW", first)
+        return [mind.skills.read(one) for one in opened]
+
+    whole = read(1000)
+    for few in (read(1), read(3)):
+        assert [reply.text for reply in few] == [reply.text for reply in whole]
+        assert [r.probability for r in few] == pytest.approx([r.probability for r in whole], abs=1e-4)
+
+
+def test_how_surprising_a_note_is_is_found_out_when_the_mind_reflects(mind: Mind) -> None:
+    """To teach waits for no brain; beside twenty ordinary notes an odd one then counts as surprising, and is promoted."""
+    for number in range(20):
+        mind.teach(f"My neighbour number {number} likes tea.")
+    odd = mind.teach("Xq zvv kwprt jjx!").traces[0]
+    assert (odd.surprise, odd.tier) == (0.5, "STM")
+    mind.reflect()
+    found = mind.memory.get(odd.id)
+    assert found.surprise > 0.9 and found.tier == "LTM"
 
 
 def test_a_note_about_someone_else_is_not_believed(mind: Mind) -> None:

@@ -19,7 +19,10 @@ class MindConfig:
         0.8, "A trace at least this important goes to LTM at once.", minimum=0.0, maximum=1.0
     )
     surprise_threshold: float = option(
-        0.9, "Quantile of surprise above which a trace goes to LTM at once.", minimum=0.0, maximum=1.0
+        0.9,
+        "Quantile of surprise from which on a trace goes to LTM, once the mind has reflected on it.",
+        minimum=0.0,
+        maximum=1.0,
     )
     memory_decay: float = option(
         0.98, "Share of a trace's strength left after a day without use.", minimum=0.5, maximum=1.0
