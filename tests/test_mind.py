@@ -668,6 +668,19 @@ def test_a_note_about_someone_else_is_not_believed(mind: Mind) -> None:
     assert mind.ask("When does train 9 come in?", "notes").text == "20:15"
 
 
+@pytest.mark.parametrize(
+    ("note", "question"),
+    [
+        ("Tom's cat is called Minka.", "what is Toms cat called?"),
+        ("Toms cat is called Minka", "What is Tom's cat called?"),
+        ("Anna's cat eats fish.", "what does annas cat eat"),
+    ],
+)
+def test_an_apostrophe_may_be_left_out(mind: Mind, note: str, question: str) -> None:
+    mind.teach(note)
+    assert mind.ask(question, "notes").text in ("Minka", "fish")
+
+
 def test_what_a_text_is_about() -> None:
     """Persons, owners and what is owned, names and numbers; what's is no owner, and who shouts names nobody."""
     niece = about("What’s the colour of my niece's cat?")

@@ -28,7 +28,7 @@ WORD = re.compile(r"[^\W_]+")
 class About:
     """Whom and what a text is about; all words in small letters."""
 
-    words: frozenset[str]
+    words: frozenset[str]  # Tom's is there as tom and as toms
     persons: frozenset[str]  # I and you
     owning: frozenset[str]  # those of them that own something: my, your
     names: frozenset[str]  # words with a capital letter, but for the first, and whoever does something in a question
@@ -50,9 +50,10 @@ def about(text: str) -> About:
     low = " ".join(text.lower().split())
     spoken = WORD.findall(text.replace("'s", ""))
     words = frozenset(WORD.findall(low))
+    careless = frozenset(WORD.findall(low.replace("'", "")))  # Tom's is typed toms as well
     said = frozenset(word.lower() for word in spoken)
     return About(
-        words, frozenset(PERSONS[word] for word in said & PERSONS.keys()), frozenset(PERSONS[word] for word in said & OWNING),
+        words | careless, frozenset(PERSONS[word] for word in said & PERSONS.keys()), frozenset(PERSONS[word] for word in said & OWNING),
         frozenset(word.lower() for word in spoken[1:] if word[0].isupper() and word.lower() not in PERSONS)
         | frozenset(SUBJECT.findall(low)) - NO_NAME - PERSONS.keys(),
         frozenset(word for word in words if any(map(str.isdigit, word))),
@@ -61,8 +62,8 @@ def about(text: str) -> About:
 
 
 def lacking(words: Iterable[str], other: About) -> bool:
-    """Whether any of `words` does not stand in the other text, in another form either."""
-    return any(not any(akin(word, one) for one in other.words) for word in words)
+    """Whether any of `words` does not stand in the other text, in another form either: toms is Tom's."""
+    return any(f"{word}s" not in other.words and not any(akin(word, one) for one in other.words) for word in words)
 
 
 def akin(one: str, other: str) -> bool:

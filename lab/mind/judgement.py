@@ -88,7 +88,7 @@ def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[f
         1.0,
         _log_odds(1 - unknown),
         math.log(min(max(alike, LEAST_LIKE), 1.0)),
-        float(len((asked.names | asked.numbers) - told.words)),
+        float(sum(f"{one}s" not in told.words for one in (asked.names | asked.numbers) - told.words)),
         float(bool(asked.persons) and strangers and bool(asked.owning or not asked.others)),  # my PIN is not hers
         float(bool(told.owning) and strangers),  # nor are hers mine
         float(lacking(asked.owners, told) or lacking(told.owners, asked)),
