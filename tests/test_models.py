@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -11,13 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lab.config import BRAINS, ConfigError
-from lab.models import MODELS, add_memory, build, count_parameters
+from lab.models import MODELS, VOCABULARY, add_memory, build, count_parameters
 from lab.models.blocks import ConvLinear, _SquaredReLU, rms_norm, scale_to
 from lab.models.checkpoint import load_brain, save_brain
 from lab.models.contract import Brain, choose_rows, widen
 from lab.models.delta import DeltaState, SelfModifying
 from lab.models.memory import ProductKeyMemory, memory_of, weighted_sum
-from lab.models.sampling import complete, stream_tokens
+from lab.models.sampling import complete, likely_endings, stream_tokens
 
 SMALL: dict[str, Any] = {"width": 16, "layers": 2, "heads": 2}
 KINDS = [*MODELS, *(f"{name} with memory" for name in MODELS)]
@@ -121,6 +122,31 @@ def test_drawn_rows_part_and_each_goes_on_from_its_own_text(name: str) -> None:
             sure = brain(tokens[:, :-1])[0].log_softmax(-1)[0, 2:].gather(1, tokens[0, 3:, None])
             assert one.log_probability == pytest.approx(float(sure.sum()), rel=1e-3)
     assert len({tuple(one.tokens) for one in drawn}) > 6
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_ending_that_is_likely_enough_is_found(name: str) -> None:
+    """All of up to one token, as trying each token says; and of longer ones those that a lower bound finds and no others."""
+    brain = grown(name)
+    stop = int(brain(torch.tensor([[7, 8, 9]]))[0][0, -1].argsort(descending=True)[3])
+    sure = brain(torch.tensor([[7, 8, 9, token] for token in range(VOCABULARY)]))[0].log_softmax(-1)
+    each = {(): float(sure[0, 2, stop])}
+    each |= {
+        (token,): float(sure[token, 2, token] + sure[token, 3, stop]) for token in range(VOCABULARY) if token != stop
+    }
+    bound = sum(sorted(each.values())[-21:-19]) / 2
+    found = {tuple(w): p for w, p in likely_endings(brain, [7, 8, 9], 1, stop=stop, at_least=math.exp(bound))}
+    assert found == pytest.approx({tokens: p for tokens, p in each.items() if p >= bound}, rel=1e-3)
+    assert len(found) == 20
+
+    longer = [likely_endings(brain, [7, 8, 9], 4, stop=stop, at_least=math.exp(bound) / k) for k in (1, 3)]
+    few, many = ({tuple(tokens): p for tokens, p in some} for some in longer)
+    assert few == pytest.approx({tokens: p for tokens, p in many.items() if p >= bound}, rel=1e-3)
+    assert len(few) < len(many)
+    for tokens, likely in many.items():
+        read = torch.tensor([[7, 8, 9, *tokens, stop]])
+        told = brain(read[:, :-1])[0].log_softmax(-1)[0, 2:].gather(1, read[0, 3:, None]).sum()
+        assert likely == pytest.approx(float(told), rel=1e-3)
 
 
 @pytest.mark.parametrize("name", KINDS)

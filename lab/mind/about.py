@@ -13,6 +13,12 @@ PERSONS = {
 OWNING = frozenset({"my", "mine", "your", "yours"})
 OWNED = re.compile(r"\b(?:my|your|our|his|her|its|their) ([^\W_]+)")
 OWNER = re.compile(r"([^\W_]+)'s\b")
+# an owner's apostrophe may be left out: my moms birthday
+KIN = (
+    "mother|mum|mom|father|dad|parent|sister|brother|wife|husband|partner|son|daughter|kid|uncle|aunt|cousin|nephew|niece|grand[a-z]+|"
+    "girlfriend|boyfriend|friend|boss|neighbou?r|teacher|doctor|dentist|dog|cat"
+)
+CARELESS_OWNER = re.compile(rf"\b(?:my|your|our|his|her|their) (?:[^\W_]+ )?({KIN})s(?= [^\W_])")
 # "it's" and "what's" are no owner's
 NO_OWNER = frozenset({"what", "who", "where", "when", "how", "there", "here", "it", "that", "he", "she", "let"})
 SUBJECT = re.compile(r"\b(?:does|did) ([^\W_]+)(?<!ing)\b")  # names as people type them: what does anna like
@@ -57,7 +63,8 @@ def about(text: str) -> About:
         frozenset(word.lower() for word in spoken[1:] if word[0].isupper() and word.lower() not in PERSONS)
         | frozenset(SUBJECT.findall(low)) - NO_NAME - PERSONS.keys(),
         frozenset(word for word in words if any(map(str.isdigit, word))),
-        frozenset(OWNER.findall(low)) - NO_OWNER, frozenset(OWNED.findall(low)), frozenset(THING.findall(low)),
+        frozenset((*OWNER.findall(low), *CARELESS_OWNER.findall(low))) - NO_OWNER,
+        frozenset(OWNED.findall(low)), frozenset(THING.findall(low)),
     )  # fmt: skip
 
 

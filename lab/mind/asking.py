@@ -24,7 +24,7 @@ BELIEVED_PLAINLY = 0.6  # the same for what a question may mean: from 0.7 on
 SAID = 0.006  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.003 on ...
 SAID_MORE = 0.0002  # ... and so much more for each note that was learnt, since there is more to mistake
 AS_LIKELY = 6  # power of its probability that speaks for what the weights recall: what is half likely is mostly of something else
-READINGS = 24  # times that a question is put plainly before it is asked so
+SELDOM = 0.02  # probability of a reading of a question from which on the weights are asked it
 OFTEN = 0.15  # probability of a reading from which on it is asked of the notes
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
@@ -143,7 +143,7 @@ class Asking:
     def _readings(self, question: str) -> dict[str, float]:
         """What the question may ask, put plainly, with the probability of each."""
         if self._read[0] != question:
-            self._read = question, self.skills.readings(question, READINGS)
+            self._read = question, self.skills.readings(question, SELDOM)
         return self._read[1]
 
     def _from_weights(self, question: str, vetoed: list[str]) -> tuple[str, float]:

@@ -21,7 +21,7 @@ from lab.data.tokenizer import ANSWER, BYTES, END, QUIZ, SORT, START, UNKNOWN, d
 from lab.mind.about import akin
 from lab.models import Brain
 from lab.models.contract import widen
-from lab.models.sampling import Completion, complete
+from lab.models.sampling import Completion, complete, likely_endings
 
 MOST_BYTES = 240  # of one note, as read
 ROWS = 128  # lessons read side by side
@@ -259,14 +259,16 @@ class Skills:
         fluent = (decode(one.tokens).strip() if one.ended and _fluency(one) >= FLUENT else "" for one in written)
         return [text or question for text, question in zip(fluent, questions, strict=True)]
 
-    def readings(self, question: str, count: int) -> dict[str, float]:
-        """What a question may ask: plain wordings drawn `count` times, the same each time, with the probability of each."""
+    def readings(self, question: str, at_least: float) -> dict[str, float]:
+        """What a question may ask: all plain wordings that have a probability of `at_least`, with it."""
         prompt = [START, *encode(clip(question)), QUIZ]
-        draws = torch.Generator().manual_seed(0)
         longest = max(READING, len(prompt) + WORDIER)  # one that babbles would let all others wait
-        drawn = complete(self.brain, [prompt] * count, longest, stop=END, temperature=1.0, generator=draws)
-        likely = {decode(one.tokens).strip(): math.exp(one.log_probability) for one in drawn if one.ended}
-        return {text: probability for text, probability in likely.items() if text}
+        found: dict[str, float] = {}
+        for tokens, likely in likely_endings(self.brain, prompt, longest, stop=END, at_least=at_least):
+            text = decode(tokens).strip()
+            if text:
+                found[text] = found.get(text, 0.0) + math.exp(likely)
+        return found
 
     def quiz(self, notes: Sequence[str], count: int, generator: torch.Generator) -> list[list[tuple[str, str]]]:
         """Find up to `count` + 1 questions in each note, the most fluent first, each with the answer the brain expects."""

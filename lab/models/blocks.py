@@ -9,6 +9,7 @@ cost time and bring nothing.
 from __future__ import annotations
 
 import functools
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,9 +26,10 @@ def compute_dtype(tensor: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else tensor.dtype
 
 
-def as_given(tensor: Tensor) -> torch.autocast:
-    """A context in which operations keep the types they are given, although autocast is on around it."""
-    return torch.autocast(tensor.device.type, enabled=False)
+def as_given(tensor: Tensor) -> AbstractContextManager[object]:
+    """A context in which operations keep the types they are given, although autocast may be on around it."""
+    kind = tensor.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 def _scale(x: Tensor, length: float) -> Tensor:

@@ -87,6 +87,10 @@ class SelfModifying(nn.Module):
         First what completes the chunk that the last call left unfinished, then whole chunks, then the rest.
         """
         (B, T, H, d), C = parts[0].shape, self.chunk
+        if T == 1:  # a byte at a time, views into chunks would take as long as the arithmetic
+            q, k, v, beta, log_keep = (part.reshape(B * H, 1, -1) for part in parts)
+            y, state = self._absorb_one(q, k, v, beta, log_keep.exp(), state)
+            return y.view(B, 1, H, d), replace(state, fired=state.fired / (B * H))
         first = min(T, (C - state.errors.shape[1]) % C)
         whole = (T - first) // C
         outputs, fired, begin = [], torch.zeros_like(state.fired), 0
@@ -109,8 +113,6 @@ class SelfModifying(nn.Module):
 
         What does not depend on the memory is computed for all chunks at once; `fired` counts the writes.
         """
-        if q.shape[0] == q.shape[2] == 1:
-            return self._absorb_one(q[0], k[0], v[0], beta[0], log_keep[0].exp(), state)
         g = log_keep.cumsum(2)
         grown = g.exp()
         q_up, k_up, k_down = q * grown, k * grown, k * (-g).exp()  # not k / grown: its gradient would divide by e^2g
@@ -145,7 +147,7 @@ class SelfModifying(nn.Module):
         update = (v - recalled) * (beta * gate[:, :, None])
         memory = (state.memory * keep).baddbmm_(k.transpose(1, 2), update)
         state = replace(self._advance(state, memory, surprise), fired=gate.detach().sum())
-        return torch.bmm(q, memory)[None], state
+        return torch.bmm(q, memory), state
 
     def _gate_shape(self, rows: int, kind: torch.dtype) -> Tensor:
         """The learnt shape of each row's gate, (2, N, 1): how sharp it is, and how far open at the threshold."""

@@ -220,3 +220,32 @@ def _complete(
         left = [i for i in left if not rows[i].ended and len(rows[i].written) < length]
         lanes.follow(said, left)
     return [Completion(row.written, row.ended, row.total, row.first) for row in rows]
+
+
+@torch.no_grad()
+def likely_endings(
+    brain: Brain, prompt: Sequence[int], length: int, *, stop: int, at_least: float
+) -> list[tuple[list[int], float]]:
+    """Every way to go on from `prompt` that comes to `stop` within `length` tokens and has a probability of `at_least`: its
+    tokens without `stop`, and its log-probability.
+
+    None is missed, since nothing is likelier than what it begins with; so at most 1 / `at_least` ways are open at a time.
+    """
+    device = next(brain.parameters()).device
+    found: list[tuple[list[int], float]] = []
+    ways: list[list[int]] = [[]]
+    totals, fed, state = torch.zeros(1), torch.tensor([list(prompt)]), None
+    for _ in range(length + 1):
+        logits, state = brain(fed.to(device), state)
+        sure = totals[:, None] + logits[:, -1].float().log_softmax(-1).cpu()  # (ways, V)
+        of, tokens = (sure >= math.log(at_least)).nonzero(as_tuple=True)
+        goes = list(zip(of.tolist(), tokens.tolist(), strict=True))
+        found += [(ways[way], float(sure[way, token])) for way, token in goes if token == stop]
+        of, tokens = of[tokens != stop], tokens[tokens != stop]
+        if not len(of):
+            break
+        if of.tolist() != list(range(len(ways))):
+            state = choose_rows(state, of.tolist(), len(ways))
+        totals, fed = sure[of, tokens], tokens[:, None]
+        ways = [[*ways[way], token] for way, token in goes if token != stop]
+    return found
