@@ -18,6 +18,7 @@ import random
 import re
 import tomllib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import count
 
@@ -115,10 +116,11 @@ def _neighbour(fact: MadeFact, rng: random.Random) -> MadeFact:
             other = make_fact(rng)
         elif draw < 0.4:
             other = make_fact(rng, fact.relation.name)
-            if rng.random() < 0.5 and other.value.key:  # the same kind of thing for someone else
-                other = MadeFact(
-                    other.relation, other.subject, Value(other.value.text, fact.value.key, fact.value.key_plain)
-                )
+            kept = rng.random() if other.value.key else 1.0
+            if kept < 0.4:  # the same kind of thing for someone else: her dogs, not mine
+                other = replace(other, value=replace(other.value, key=fact.value.key, key_plain=fact.value.key_plain))
+            elif kept < 0.8:  # or another kind of thing of the same: my cats, not my dogs
+                other = replace(other, subject=fact.subject)
         else:
             near = draw < 0.6 and _asked_like(fact.relation.name)
             other = make_fact(rng, rng.choice(near or _told_of(PEOPLE.get(fact.relation.about, fact.relation.about))))
