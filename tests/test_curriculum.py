@@ -13,7 +13,7 @@ from lab.data import ANSWER, Cursor, decode, encode
 from lab.data.curriculum import lessons
 from lab.data.curriculum.batches import LessonBatches, pad, weigh
 from lab.data.curriculum.facts import clash, load_relations, make_fact, relation_names
-from lab.data.curriculum.lessons import SHARES, SKILLS, _asked_like, innate_facts, make_lesson
+from lab.data.curriculum.lessons import SHARES, SKILLS, _asked_like, _neighbour, innate_facts, make_lesson
 from lab.data.tokenizer import END, NOTE, QUIZ, START, UNKNOWN
 
 CONFIG = DataConfig(data="curriculum", seq_len=256, batch_size=8)
@@ -137,6 +137,17 @@ def test_hard_questions_are_about_what_is_asked_for_alike() -> None:
     for name, relation in load_relations().items():
         near = _asked_like(name)
         assert name not in near and not any(load_relations()[other].unseen for other in near), relation.name
+
+
+def test_near_facts_are_of_another_kind_or_of_another_person() -> None:
+    """Beside my dogs come my cats as well as her dogs, and never what would answer too."""
+    rng = random.Random(1)
+    fact = next(fact for fact in (make_fact(rng) for _ in range(5000)) if fact.value.key)
+    near = [_neighbour(fact, rng) for _ in range(300)]
+    alike = [other for other in near if other.relation is fact.relation]
+    assert sum(other.subject == fact.subject and other.value.key != fact.value.key for other in alike) > 10
+    assert sum(other.subject != fact.subject and other.value.key == fact.value.key for other in alike) > 10
+    assert not any(clash(fact, other) for other in near)
 
 
 def test_all_skills_are_taught_in_their_shares() -> None:
