@@ -67,7 +67,8 @@ def test_the_flags_are_those_of_the_config(capsys: pytest.CaptureFixture[str]) -
 
 def test_the_shown_command_makes_the_same_run() -> None:
     """command_line and the parser are inverses, for odd values too."""
-    from lab.cli import _parser, options_of
+    from lab.cli import _parser
+    from lab.cli.flags import options_of
     from lab.config import BRAINS, SECTIONS, RunConfig
 
     config = build_config(

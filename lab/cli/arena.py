@@ -6,10 +6,11 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
+from lab.cli.flags import add_flags, options_of
 from lab.config import ArenaConfig, arena_line, build_arena
 from lab.store import ARENA, ArenaLog, Run, RunStore
 
@@ -30,8 +31,8 @@ README_COLUMNS = (
 )  # fmt: skip
 
 
-def add_arena_command(command: Any, add_flag: Any) -> None:
-    """Add the command; `add_flag(parser, spec, kind, note)` adds a flag for a config's field."""
+def add_arena_command(command: Any) -> None:
+    """Add the command."""
     arena = command(
         "arena",
         _arena,
@@ -44,9 +45,7 @@ def add_arena_command(command: Any, add_flag: Any) -> None:
     arena.add_argument(
         "run", metavar="RUN", nargs="?", help="report: a run's name, a part of it, or last (the default)."
     )
-    hints = get_type_hints(ArenaConfig)
-    for spec in fields(ArenaConfig):
-        add_flag(arena, spec, hints[spec.name], "")
+    add_flags(arena, ArenaConfig)
     arena.add_argument("--resume", metavar="RUN", help="Go on with a run that was stopped or killed.")
     arena.add_argument("--detach", action="store_true", help="Return at once; the run goes on by itself.")
     arena.add_argument("--format", help="report: also write files, as csv, parquet, json or html.")
@@ -56,7 +55,6 @@ def add_arena_command(command: Any, add_flag: Any) -> None:
 
 def _arena(arguments: argparse.Namespace) -> int:
     from lab import jobs
-    from lab.cli import options_of
 
     store = RunStore()
     if arguments.what == "report":

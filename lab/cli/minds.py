@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lab.cli.flags import add_flags, options_of
 from lab.config import MindConfig
 from lab.store import RunStore
 
@@ -51,10 +52,7 @@ def add_mind_commands(command: Any) -> None:
     exam.add_argument("--seed", default="1", help="Seed of the facts. Default 1.")
     exam.add_argument("--parts", default="", help="Parts, with commas between. Default: all.")
     exam.add_argument("--readme", action="store_true", help="Also put the table into README.md.")
-    for spec in dataclasses.fields(MindConfig):
-        if spec.type == "bool":
-            continue
-        exam.add_argument("--" + spec.name.replace("_", "-"), help=f"{spec.metadata['help']} Default {spec.default}.")
+    add_flags(exam, MindConfig, without=("auto_sleep",))
 
 
 def _put_first(sub: argparse.ArgumentParser, name: str, help: str) -> None:
@@ -217,19 +215,15 @@ def _minds(arguments: argparse.Namespace) -> int:
 
 
 def _exam(arguments: argparse.Namespace) -> int:
-    from lab.cli import parse_value
     from lab.jobs import bench
     from lab.mind import brains
     from lab.mind.exam import take_exam
 
-    given = {}
-    for spec in dataclasses.fields(MindConfig):
-        if (value := getattr(arguments, spec.name, None)) is not None:
-            given[spec.name] = parse_value(value, {"int": int, "float": float}.get(str(spec.type), str))
     names = [name for name in arguments.brains.split(",") if name] or brains()
     parts = [part for part in arguments.parts.split(",") if part]
     rows = []
-    for measure in take_exam(names, MindConfig(**given), facts=arguments.facts, seed=arguments.seed, parts=parts):
+    config = MindConfig(**options_of(arguments, (MindConfig,)))
+    for measure in take_exam(names, config, facts=arguments.facts, seed=arguments.seed, parts=parts):
         low, high = measure.interval
         rows.append({
             "brain": measure.brain, "measure": measure.name, "value": measure.share,
