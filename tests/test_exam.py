@@ -62,6 +62,6 @@ def test_a_fit_finds_the_weights_that_answers_were_drawn_by() -> None:
 def test_calibration_fits_every_weight_in_use() -> None:
     """From facts told to a starter: all that can be fitted is there, finite, beside what is in use."""
     starter = find_brain("baseline", Path("none"))
-    fitted = calibrate([starter], "test", (1, 3))
+    fitted = calibrate([starter], "test", (1, 3), (2,))
     assert [used for used, _ in fitted.values()] == [*ALONE, *WEIGHTS, *ABOUT_ONE]
     assert all(math.isfinite(weight) for _, weight in fitted.values())

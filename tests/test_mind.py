@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import random
@@ -521,6 +522,7 @@ def test_the_weights_answer_what_the_readings_of_a_question_agree_on(
 def test_a_newer_note_that_may_be_about_the_same_answers(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is a conceivable answer too: both signs are slight, and each alone is not enough. An older one never does, nor
     one that has questions of its own where this one is the older note's."""
+    monkeypatch.setattr("lab.mind.reflecting.about_one", lambda skills, new, older: [0.0] * len(older))  # both stay
     old = mind.teach("The gym is next to the fountain.").traces[0].id
     new = mind.teach("The gym is opposite the square.").traces[0].id
     texts = {number: mind.memory.get(number).text for number in (old, new)}
@@ -529,7 +531,7 @@ def test_a_newer_note_that_may_be_about_the_same_answers(mind: Mind, monkeypatch
         sure = {texts[old]: of_old, texts[new]: of_new}
         monkeypatch.setattr(
             "lab.mind.asking.beliefs",
-            lambda skills, asked, among: [[sure[text] for text, _ in found] for _, found in asked],
+            lambda skills, asked, among: [[sure[note.text] for note, _ in found] for _, found in asked],
         )
         monkeypatch.setattr("lab.mind.asking.about_one", lambda skills, new, older: [about] * len(older))
         return mind.ask("What's the gym next to?", "notes").text
@@ -581,6 +583,8 @@ def test_a_question_is_read_in_the_same_ways_each_time(mind: Mind) -> None:
     """Plain wordings with their probabilities; what the weights would say is there however much they doubt it."""
     read = mind.skills.readings("What's my name?", 0.02)
     assert read == mind.skills.readings("What's my name?", 0.02) and 0.5 < sum(read.values()) <= 1
+    sure = mind.skills.means([("What's my name?", reading) for reading in read])
+    assert [math.exp(one) for one in sure] == pytest.approx([*read.values()], rel=1e-3), "weighed as they were found"
     assert max(read, key=lambda reading: read[reading]) == "What is my name?"
     (blind,) = mind.skills.guess(["Where do I live?"])
     assert blind.text is not None and blind.unknown > 0.5, "it says what it would say, and that it does not know"

@@ -19,8 +19,8 @@ from lab.mind.skills import Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
 AS_SURE = 0.15  # difference of two beliefs below which the newer note is read first
-BELIEVED = 1.0  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.5 on, as things stand
-BELIEVED_PLAINLY = 0.6  # the same for what a question may mean: from 0.7 on
+BELIEVED = 1.1  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.45 on, as things stand
+BELIEVED_PLAINLY = 0.8  # the same for what a question may mean: from 0.6 on
 SAID = 0.006  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.003 on ...
 SAID_MORE = 0.0002  # ... and so much more for each note that was learnt, since there is more to mistake
 AS_LIKELY = 6  # power of its probability that speaks for what the weights recall: what is half likely is mostly of something else
@@ -90,7 +90,9 @@ class Asking:
         """For each question, of the notes found the one that most likely answers, the newest of equals: the belief in it, the
         note, and what it says; what is vetoed is no answer. None where none is believed from 1 - `believed_from` ×
         unknown_threshold on."""
-        asked = [(q, [(trace.text, alike) for trace, alike in some]) for q, some in zip(questions, found, strict=True)]
+        asked = [
+            (q, [(Note.of(trace), alike) for trace, alike in some]) for q, some in zip(questions, found, strict=True)
+        ]
         enough, chosen = 1 - believed_from * self.skills.unknown_threshold, list[tuple[float, Trace, str] | None]()
         believed = beliefs(self.skills, asked, len(self.notes.live))
         for question, some, sure_of in zip(questions, found, believed, strict=True):

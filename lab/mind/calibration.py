@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from lab.config import MindConfig
 from lab.data.curriculum.facts import MadeFact, clash, make_fact
+from lab.data.curriculum.phrasing import roughen
 from lab.memory import RecallIndex
 from lab.mind.judgement import ABOUT_ONE, ALIKE, ALONE, EVIDENCE, WEIGHTS, Note, evidence, likenesses
 from lab.mind.reflecting import COMPARED
@@ -22,6 +23,7 @@ from lab.mind.skills import Skills
 from lab.models.checkpoint import load_brain
 
 MINDS = (1,) * 40 + (4,) * 15 + (20,) * 4 + (150,)  # notes of each mind that is asked: most have few
+OF_ONE = (1,) * 40 + (3,) * 15 + (6,) * 8 + (12,) * 4  # the same where all is about the one who tells it
 
 
 @dataclass(frozen=True)
@@ -32,39 +34,50 @@ class Pair:
     answers: bool
 
 
-def _made(rng: random.Random, count: int, told: Sequence[MadeFact] = ()) -> list[MadeFact]:
-    """Facts that do not clash, nor with what was told; half of them say of others what was told of some."""
+def _made(rng: random.Random, count: int, told: Sequence[MadeFact] = (), *, of_me: bool = False) -> list[MadeFact]:
+    """Facts that do not clash, nor with what was told; half of them say of others what was told of some, or all are `of_me`."""
     facts: list[MadeFact] = []
     while len(facts) < count:
-        alike = rng.choice(told).relation.name if told and rng.random() < 0.5 else None
+        alike = rng.choice(told).relation.name if told and not of_me and rng.random() < 0.5 else None
         fact = make_fact(rng, alike, unseen=rng.random() < 0.15)
-        if not any(clash(fact, other) or clash(other, fact) for other in (*told, *facts)):
+        if of_me <= (fact.subject.person == "first") and not any(
+            clash(fact, other) or clash(other, fact) for other in (*told, *facts)
+        ):
             facts.append(fact)
     return facts
 
 
-def gather(skills: Skills, seed: str, minds: Sequence[int]) -> Iterator[Pair]:
+def gather(skills: Skills, seed: str, minds: Sequence[int] = MINDS, of_one: Sequence[int] = OF_ONE) -> Iterator[Pair]:
     """Tell each mind so many facts, ask for them and for as many others, a third plainly and a third in wordings held out."""
     rng = random.Random(f"judgement {seed}")
     for count in minds:
         yield from _ask_a_mind(skills, rng, count)
+    for count in of_one:
+        yield from _ask_a_mind(skills, rng, count, of_me=True)
 
 
-def _ask_a_mind(skills: Skills, rng: random.Random, count: int) -> Iterator[Pair]:
-    facts = _made(rng, count)
-    facts += _made(rng, count, facts)
+def _ask_a_mind(skills: Skills, rng: random.Random, count: int, *, of_me: bool = False) -> Iterator[Pair]:
+    facts = _made(rng, count, of_me=of_me)
+    facts += _made(rng, count, facts, of_me=of_me)
     wordings = [rng.randrange(min(len(f.relation.say), len(f.relation.ask))) for f in facts]
     told = [fact.say(wording) for fact, wording in zip(facts[:count], wordings, strict=False)]
-    index = RecallIndex()
-    for number, (note, own) in enumerate(zip(told, skills.questions_of(told), strict=True)):
-        index.add(number, [note, *(question for question, _ in own)])
+    notes, index = _notes(skills, [roughen(text, rng) for text in told] if of_me else told), RecallIndex()
+    for number, note in enumerate(notes):
+        index.add(number, [note.text, *note.questions])
     for number, (fact, wording) in enumerate(zip(facts, wordings, strict=True)):
         wordings_asked = (0, -1, rng.randrange(len(fact.relation.ask)))
         question = fact.ask(wording if fact.relation.paired else rng.choice(wordings_asked))
+        question = roughen(question, rng) if of_me else question
         found = index.search(question, MindConfig().notes_open)
-        (rows,) = evidence(skills, [(question, [(told[place], alike) for place, alike in found])], count)
+        (rows,) = evidence(skills, [(question, [(notes[place], alike) for place, alike in found])], count)
         for (place, _), row in zip(found, rows, strict=True):
             yield Pair(row, place == number)
+
+
+def _notes(skills: Skills, told: list[str]) -> list[Note]:
+    """Notes with the questions that the brain finds in them."""
+    found = skills.questions_of(told)
+    return [Note(text, tuple(question for question, _ in own)) for text, own in zip(told, found, strict=True)]
 
 
 def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
@@ -78,9 +91,7 @@ def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
         fact.say(0 if fact.relation.paired else rng.randrange(3)) for fact in changed.values()
     ]
     replaces = [None] * count + list(changed)
-    own = skills.questions_of(said)
-    notes = [Note(text, tuple(question for question, _ in pairs)) for text, pairs in zip(said, own, strict=True)]
-    index = RecallIndex()
+    notes, index = _notes(skills, said), RecallIndex()
     for number, note in enumerate(notes):
         near = dict(index.search(note.text, COMPARED)) | dict(index.search(note.question, MindConfig().notes_open))
         older = [*near] if note.question else []
@@ -104,14 +115,14 @@ def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:
 
 
 def calibrate(
-    brains: Sequence[Path], seed: str = "tune", minds: Sequence[int] = MINDS
+    brains: Sequence[Path], seed: str = "tune", minds: Sequence[int] = MINDS, of_one: Sequence[int] = OF_ONE
 ) -> dict[str, tuple[float, float]]:
     """Give for each name in EVIDENCE and ALIKE the weight in use, and the one that fits what all of `brains` read.
 
     "answers" is fitted on the notes that are conceivable as things stand, "answers alone" on all.
     """
     readers = [Skills(load_brain(folder)[1]) for folder in brains]
-    found = [pair for reader in readers for pair in gather(reader, seed, minds)]
+    found = [pair for reader in readers for pair in gather(reader, seed, minds, of_one)]
     conceivable = [pair for pair in found if len(pair.evidence) == len(EVIDENCE)]
     alone = [Pair(pair.evidence[: len(ALONE)], pair.answers) for pair in found]
     changes = [pair for reader in readers for pair in gather_changes(reader, seed, max(minds))]

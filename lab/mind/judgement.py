@@ -6,31 +6,49 @@ Logistic models over what a search and a brain's reading found; lab.mind.calibra
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lab.memory import Trace
 from lab.memory.index import likeness
 from lab.mind.about import about, lacking
+from lab.mind.messages import differ_in_a_word
 from lab.mind.skills import Skills
 
 EVIDENCE = (
     "always", "log-odds of knowing", "log-likeness", "names and numbers lacking", "the person lacking", "another's",
     "an owner lacking", "what is owned lacking", "a thing lacking", "log of the number of notes", "rather asked of another note",
+    "log-probability of meaning the note's question", "log-probability of meaning itself",
 )  # fmt: skip
-WEIGHTS = (4.98, 0.69, 1.7, -5.0, -4.47, -2.3, -5.57, -1.57, -0.55, -0.59, 0.84)  # the fourth fits as -4.4
-ALONE = (2.08, 0.78, 1.98, -2.65, -5.76, -2.71, -2.74, -1.07, -0.38)  # of all but the last two: of one note by itself
+WEIGHTS = (
+    4.26,
+    0.53,
+    1.68,
+    -5.0,
+    -4.47,
+    -2.3,
+    -5.57,
+    -1.57,
+    -0.55,
+    -0.11,
+    1.34,
+    0.63,
+    -0.19,
+)  # fourth to ninth: as fitted before
+ALONE = (2.08, 0.78, 1.98, -2.65, -5.76, -2.71, -2.74, -1.07, -0.38)  # of the first: of one note by itself
 ALIKE = (
     "always", "log-odds that the old note answers", "log-odds that the new note answers", "likeness of the questions", "one question",
     "its question rather asked of the new note", "that of the old note rather asked of it", "likeness of the notes",
     "the old note's question lacking",
 )  # fmt: skip
-ABOUT_ONE = (1.71, 0.31, 0.03, -2.51, 0.89, 0.33, 0.6, 5.8, -2.38)
+ABOUT_ONE = (0.0, 0.33, 0.2, 0.4, 1.0, 0.24, 0.57, 6.2, -0.5)  # between fits to notes of several starters
 ONE_QUESTION = 0.99  # likeness from which on two questions are one
 FLOOR = 1e-4  # a probability nearer to 0 or 1 says no more
 LEAST_LIKE = 0.01
 FEW = 6  # notes: among fewer a question is as often about something else
 RATHER = -10.0  # nats below which a question that is asked of another note rather says no more
+MEANT = -5.0  # nats below which what a question hardly means says no more
+UNTOLD = -3.0  # nats, in the place of the same where a note's questions are not known: says least
 CONCEIVABLE = 0.1  # belief below which a note is not believed at all, whatever else it is asked for
 MAYBE_SAME = 0.1  # probability of being about one thing from which on the newer note answers, if it is conceivable
 POSSIBLE = 0.3  # belief below which a note does not answer another's question
@@ -55,16 +73,18 @@ class Note:
         return Note(trace.text, tuple(question for question, _ in (*trace.asked, *trace.cues)))
 
 
-Found = Sequence[tuple[str, float]]  # notes that were found for a question, with their likeness to it
+Found = Sequence[tuple[Note, float]]  # notes that were found for a question, with their likeness to it
 
 
 def evidence(skills: Skills, asked: Sequence[tuple[str, Found]], among: int) -> list[list[list[float]]]:
     """What speaks for each note found for each question as its answer, in the order of EVIDENCE; `among` is of how many notes.
 
-    The last two are looked at among those notes of a question that all else makes CONCEIVABLE; the others lack them.
+    What comes after ALONE's is looked at among those notes of a question that all else makes CONCEIVABLE; the others lack it.
     """
-    doubts = iter(skills.doubts([(question, [note]) for question, found in asked for note, _ in found]))
-    rows = [[[*_evidence(question, note, alike, next(doubts))] for note, alike in found] for question, found in asked]
+    doubts = iter(skills.doubts([(question, [note.text]) for question, found in asked for note, _ in found]))
+    rows = [
+        [[*_evidence(question, note.text, alike, next(doubts))] for note, alike in found] for question, found in asked
+    ]
     rivals = [
         (
             question,
@@ -72,16 +92,32 @@ def evidence(skills: Skills, asked: Sequence[tuple[str, Found]], among: int) -> 
         )
         for (question, found), own in zip(asked, rows, strict=True)
     ]
-    asks = iter(skills.asks([(question, note) for question, some in rivals if len(some) > 1 for _, note in some]))
-    for _, some in rivals:
-        likely = [next(asks) for _ in some] if len(some) > 1 else [0.0] * len(some)
-        for (row, _), one in zip(some, likely, strict=True):
-            row += [math.log(max(FEW, among)), max(RATHER, one - max(likely))]
+    pairs = [(question, note) for question, some in rivals for _, note in some]
+    asks = _once(skills.asks, [(question, note.text) for question, note in pairs])
+    means = _once(
+        skills.means, [(question, meant) for question, note in pairs for meant in (question, *note.questions)]
+    )
+    for question, some in rivals:
+        likeliest = max((asks[question, note.text] for _, note in some), default=0.0)
+        for row, note in some:
+            meant = max((means[question, one] for one in note.questions), default=UNTOLD)
+            row += [
+                math.log(max(FEW, among)), max(RATHER, asks[question, note.text] - likeliest), max(MEANT, meant),
+                max(MEANT, means[question, question]),
+            ]  # fmt: skip
     return rows
 
 
+def _once(
+    weigh: Callable[[Sequence[tuple[str, str]]], list[float]], pairs: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], float]:
+    """What `weigh` gives for each pair, which is weighed once."""
+    unique = list(dict.fromkeys(pairs))
+    return dict(zip(unique, weigh(unique), strict=True))
+
+
 def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[float, ...]:
-    """All but the last two of EVIDENCE."""
+    """Those of EVIDENCE that ALONE weighs."""
     asked, told = about(question), about(note)
     strangers = not asked.persons & told.persons
     return (
@@ -124,11 +160,15 @@ def likenesses(skills: Skills, new: Note, older: Sequence[Note]) -> list[tuple[f
     """What speaks for each older note being about the same as the new one, in the order of ALIKE; None where nothing does.
 
     Each is asked the other's question: how likely it has an answer, and how likely the brain would ask it that, beside its own.
-    What differs in a word ("my favourite film", "book") is another thing.
+    Notes whose questions differ in a word ("my favourite film", "book") are about two things.
     """
     forth = _answering(skills, [(new.question, old.text) for old in older])
     near = [likeness(new.text, old.text) for old in older]
-    chosen = [i for i in range(len(older)) if forth[i] >= POSSIBLE or near[i] >= UNLIKE]
+    chosen = [
+        i
+        for i, old in enumerate(older)
+        if (forth[i] >= POSSIBLE or near[i] >= UNLIKE) and not differ_in_a_word(new.question, old.question)
+    ]
     some = [older[i] for i in chosen]
     back = _answering(skills, [(old.question, new.text) for old in some])
     asked = skills.asks([(new.question, note.text) for note in (new, *some)])

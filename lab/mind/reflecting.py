@@ -22,7 +22,7 @@ from lab.mind.replies import Taught
 from lab.mind.skills import Skills
 
 COMPARED = 3  # notes that are compared for their words, beside those that its question finds
-SURELY = 0.6  # probability from which on two notes are taken to be about one thing: to replace in error is worse than to keep both
+SURELY = 0.7  # probability from which on two notes are taken to be about one thing: to replace in error is worse than to keep both
 SURPRISES = 100  # notes whose surprise a new one's is ranked among
 FEW = 20  # fewer than these rank nothing
 SAME = 0.95  # likeness of their questions from which on two notes with one answer say the same

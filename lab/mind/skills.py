@@ -183,13 +183,21 @@ class Skills:
         last = logits[range(len(prompts)), [len(prompt) - 1 for prompt in prompts]]
         return [float(one) for one in last.float().softmax(-1)[:, UNKNOWN]]
 
-    @torch.no_grad()
     def asks(self, asked: Sequence[tuple[str, str]]) -> list[float]:
         """How likely the brain is to ask each question of its note: (question, note) → log-probability, nats."""
-        if not asked:
-            return []
         heads = [[*encode_notes([clip(note)]), QUIZ] for _, note in asked]
-        tails = [[*encode(clip(question)), ANSWER] for question, _ in asked]
+        return self._likely(heads, [[*encode(clip(question)), ANSWER] for question, _ in asked])
+
+    def means(self, asked: Sequence[tuple[str, str]]) -> list[float]:
+        """How likely each question, put plainly, is another one: (question, other) → log-probability, nats."""
+        heads = [[START, *encode(clip(question)), QUIZ] for question, _ in asked]
+        return self._likely(heads, [[*encode(clip(meant)), END] for _, meant in asked])
+
+    @torch.no_grad()
+    def _likely(self, heads: list[list[int]], tails: list[list[int]]) -> list[float]:
+        """The log-probability that the brain goes on from each head with its tail."""
+        if not heads:
+            return []
         batch = pad([head + tail for head, tail in zip(heads, tails, strict=True)])
         sure = self.brain(batch[:, :-1])[0].float().log_softmax(-1).gather(2, batch[:, 1:, None])[..., 0]
         spans = [(len(head) - 1, len(head) - 1 + len(tail)) for head, tail in zip(heads, tails, strict=True)]
