@@ -24,6 +24,7 @@ from lab.learning import Dream, alter
 from lab.mind import Answer, Mind, MindError, Minds, Taught, brains
 from lab.mind.about import about, lacking
 from lab.mind.exam import facts_for_exam
+from lab.mind.judgement import Note, about_one, beliefs
 from lab.mind.messages import checked, differ_in_a_word, says_more, sentences
 from lab.mind.night import Agenda, night_events
 from lab.mind.retention import hold_to
@@ -541,6 +542,25 @@ def test_a_newer_note_that_may_be_about_the_same_answers(mind: Mind, monkeypatch
     for number, question in ((old, "What's the gym next to?"), (new, "What is the gym opposite?")):
         mind.notes.change("", update=[replace(mind.memory.get(number), cues=((question, "it"),), heard=())])
     assert said(0.9, 0.05, 0.2) == "the fountain"
+
+
+def test_the_question_of_a_note_tells_what_it_answers(mind: Mind) -> None:
+    """It speaks for the note where it is what is meant, against it where something else is."""
+    told, known = Note("I live in Nairobi."), Note("I live in Nairobi.", ("Where do I live?",))
+
+    def belief(question: str, note: Note) -> float:
+        return beliefs(mind.skills, [(question, [(note, 0.5)])], 1)[0][0]
+
+    assert belief("Where do I live?", known) > belief("Where do I live?", told) > 0.5
+    assert belief("Where do I work?", known) < belief("Where do I work?", told)
+
+
+def test_notes_whose_questions_differ_in_a_word_are_about_two_things(mind: Mind) -> None:
+    """However alike they are; with one question they are about one."""
+    film = Note("My favourite film is Alien.", ("What is my favourite film?",))
+    book = Note("My favourite film is Dune.", ("What is my favourite book?",))
+    assert about_one(mind.skills, book, [film]) == [0.0]
+    assert about_one(mind.skills, replace(book, questions=film.questions), [film])[0] > 0.9
 
 
 @pytest.mark.parametrize(
