@@ -93,16 +93,18 @@ def evidence(skills: Skills, asked: Sequence[tuple[str, Found]], among: int) -> 
         for (question, found), own in zip(asked, rows, strict=True)
     ]
     pairs = [(question, note) for question, some in rivals for _, note in some]
-    asks = _once(skills.asks, [(question, note.text) for question, note in pairs])
+    asks = _once(skills.asks, [(question, note.text) for question, some in rivals if len(some) > 1 for _, note in some])
     means = _once(
         skills.means, [(question, meant) for question, note in pairs for meant in (question, *note.questions)]
     )
     for question, some in rivals:
-        likeliest = max((asks[question, note.text] for _, note in some), default=0.0)
-        for row, note in some:
-            meant = max((means[question, one] for one in note.questions), default=UNTOLD)
+        likely = [
+            asks.get((question, note.text), 0.0) for _, note in some
+        ]  # of a note without a rival that says nothing
+        for (row, note), one in zip(some, likely, strict=True):
+            meant = max((means[question, its] for its in note.questions), default=UNTOLD)
             row += [
-                math.log(max(FEW, among)), max(RATHER, asks[question, note.text] - likeliest), max(MEANT, meant),
+                math.log(max(FEW, among)), max(RATHER, one - max(likely)), max(MEANT, meant),
                 max(MEANT, means[question, question]),
             ]  # fmt: skip
     return rows
