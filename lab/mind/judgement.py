@@ -98,9 +98,7 @@ def evidence(skills: Skills, asked: Sequence[tuple[str, Found]], among: int) -> 
         skills.means, [(question, meant) for question, note in pairs for meant in (question, *note.questions)]
     )
     for question, some in rivals:
-        likely = [
-            asks.get((question, note.text), 0.0) for _, note in some
-        ]  # of a note without a rival that says nothing
+        likely = [asks.get((question, note.text), 0.0) for _, note in some]  # 0 without a rival
         for (row, note), one in zip(some, likely, strict=True):
             meant = max((means[question, its] for its in note.questions), default=UNTOLD)
             row += [
