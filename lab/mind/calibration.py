@@ -40,7 +40,7 @@ def _made(rng: random.Random, count: int, told: Sequence[MadeFact] = (), *, of_m
     while len(facts) < count:
         alike = rng.choice(told).relation.name if told and not of_me and rng.random() < 0.5 else None
         fact = make_fact(rng, alike, unseen=rng.random() < 0.15)
-        if of_me <= (fact.subject.person == "first") and not any(
+        if (not of_me or fact.subject.person == "first") and not any(
             clash(fact, other) or clash(other, fact) for other in (*told, *facts)
         ):
             facts.append(fact)
