@@ -228,6 +228,22 @@ def test_a_run_begins_where_another_ended(tmp_path: Path) -> None:
         list(train(tiny(begin_from=str(tmp_path / "none")), tmp_path / "lost"))
 
 
+def test_a_run_ends_between_what_it_began_from_and_what_it_learnt(tmp_path: Path) -> None:
+    """By `begun_share`, once: to resume it changes nothing more. Without a brain to begin from that is refused."""
+    list(train(tiny(), tmp_path / "before"))
+    begun = str(tmp_path / "before")
+    for name, share in (("plain", 0.0), ("mixed", 0.25)):
+        list(train(tiny(begin_from=begun, begun_share=share), tmp_path / name))
+    list(train(tiny(begin_from=begun, begun_share=0.25), tmp_path / "mixed", resume=True))
+    before, plain, mixed = (
+        load_trained(tiny(), tmp_path / name)[0].state_dict() for name in ("before", "plain", "mixed")
+    )
+    assert all(torch.allclose(mixed[name], 0.25 * before[name] + 0.75 * plain[name], atol=1e-6) for name in mixed)
+    assert any((before[name] - plain[name]).abs().max() > 1e-4 for name in mixed)
+    with pytest.raises(ConfigError, match="begun_share must be 0"):
+        tiny(begun_share=0.25)
+
+
 def test_a_limit_in_minutes_ends_the_run(tmp_path: Path) -> None:
     """Well before its steps do, and with its rate brought down."""
     events = list(train(tiny(steps=10**6, minutes=0.02), tmp_path))

@@ -138,6 +138,10 @@ class TrainingConfig:
         0, "Seed of the first weights and of the order of the data.", minimum=0, maximum=2**32 - 1, advanced=False
     )
     begin_from: str = option("", "A run's folder, or a brain's, to learn on from; empty begins with fresh weights.")
+    begun_share: float = option(
+        0.0, "Share of the brain that it began from in the weights that it ends with; the mean may be better than both.",
+        minimum=0.0, maximum=0.9,
+    )  # fmt: skip
     lr: float = option(0.003, "Learning rate at its height.", minimum=1e-7, maximum=1.0)
     warmup_share: float = option(0.02, "Share of the run in which the rate rises.", minimum=0.0, maximum=0.9)
     decay_share: float = option(0.5, "Share of the run in which the rate falls to 0.", minimum=0.0, maximum=1.0)
@@ -168,6 +172,9 @@ class TrainingConfig:
         if self.warmup_share + self.decay_share > 1:
             got = f"{self.warmup_share} and {self.decay_share}"
             raise ConfigError(f"warmup_share and decay_share must not sum to more than 1; got {got}.", "warmup_share")
+        if self.begun_share and not self.begin_from:
+            got = f"{self.begun_share} and no begin_from"
+            raise ConfigError(f"begun_share must be 0 where a run begins with fresh weights; got {got}.", "begun_share")
 
 
 @dataclass(frozen=True)

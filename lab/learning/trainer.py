@@ -84,6 +84,7 @@ class _Training:
         self.elapsed_s = 0.0
         self.lr_scale = 1.0
         self.mean_loss: float | None = None
+        self.mixed = False
         self.restart()
 
     def restart(self) -> None:
@@ -106,7 +107,7 @@ class _Training:
         numbers = {
             "tokens": self.tokens, "elapsed_s": self.elapsed_s, "cursor": asdict(self.batches.cursor),
             "surprise": self.surprise.level, "mean_loss": self.mean_loss, "lr_scale": self.lr_scale,
-            "rollbacks": self.rollbacks, "precision": self.machine.precision, "threads": self.machine.threads,
+            "rollbacks": self.rollbacks, "mixed": self.mixed, "precision": self.machine.precision, "threads": self.machine.threads,
         }  # fmt: skip
         return save_checkpoint(folder, self.step, tensors, numbers)
 
@@ -121,6 +122,7 @@ class _Training:
         self.step, self.tokens = numbers["step"], numbers["tokens"]
         self.elapsed_s, self.mean_loss = numbers["elapsed_s"], numbers["mean_loss"]
         self.lr_scale, self.rollbacks = numbers["lr_scale"], numbers["rollbacks"]
+        self.mixed = numbers.get("mixed", False)
         self.surprise = RunningSurprise(numbers["surprise"])
         cursor = Cursor(**numbers["cursor"])
         self.batches = self.source.read(self.options.seed, cursor)
@@ -187,6 +189,15 @@ class _Training:
         self.batches = self.source.read(self.options.seed, cursor)  # not the same data again
         self.lr_scale, self.rollbacks, self.elapsed_s = scale, rollbacks, elapsed_s
         return RolledBack(came_from, self.step, loss, scale)
+
+    @torch.no_grad()
+    def mix(self) -> None:
+        """Take the mean with the weights that the run began from, once, as `begun_share` says (Wortsman et al. 2022)."""
+        if self.options.begun_share and not self.mixed:
+            begun = first_brain(self.config).to(self.machine.device).state_dict()
+            for name, weight in self.brain.state_dict().items():
+                weight.lerp_(begun[name], self.options.begun_share)
+            self.mixed = True
 
     @torch.no_grad()
     def evaluate(self) -> Evaluated:
@@ -257,6 +268,7 @@ def train(
     begin = time.perf_counter()
     finished = run.progress() >= 1
     if finished:
+        run.mix()
         yield run.evaluate()
         yield run.sample()
     yield Checkpointed(run.step, run.save(checkpoints).name)

@@ -70,8 +70,7 @@ def _ask_a_mind(skills: Skills, rng: random.Random, count: int, *, of_me: bool =
         question = roughen(question, rng) if of_me else question
         found = index.search(question, MindConfig().notes_open)
         (rows,) = evidence(skills, [(question, [(notes[place], alike) for place, alike in found])], count)
-        for (place, _), row in zip(found, rows, strict=True):
-            yield Pair(row, place == number)
+        yield from (Pair(row, place == number) for (place, _), row in zip(found, rows, strict=True) if row)
 
 
 def _notes(skills: Skills, told: list[str]) -> list[Note]:
@@ -119,7 +118,7 @@ def calibrate(
 ) -> dict[str, tuple[float, float]]:
     """Give for each name in EVIDENCE and ALIKE the weight in use, and the one that fits what all of `brains` read.
 
-    "answers" is fitted on the notes that are conceivable as things stand, "answers alone" on all.
+    "answers" is fitted on the notes that are conceivable as things stand, "answers alone" on all that were read.
     """
     readers = [Skills(load_brain(folder)[1]) for folder in brains]
     found = [pair for reader in readers for pair in gather(reader, seed, minds, of_one)]

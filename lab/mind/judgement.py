@@ -6,14 +6,14 @@ Logistic models over what a search and a brain's reading found; lab.mind.calibra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.memory import Trace
 from lab.memory.index import likeness
 from lab.mind.about import about, lacking
 from lab.mind.messages import differ_in_a_word
-from lab.mind.skills import Skills
+from lab.mind.skills import Skills, asking, meaning
 
 EVIDENCE = (
     "always", "log-odds of knowing", "log-likeness", "names and numbers lacking", "the person lacking", "another's",
@@ -79,41 +79,38 @@ Found = Sequence[tuple[Note, float]]  # notes that were found for a question, wi
 def evidence(skills: Skills, asked: Sequence[tuple[str, Found]], among: int) -> list[list[list[float]]]:
     """What speaks for each note found for each question as its answer, in the order of EVIDENCE; `among` is of how many notes.
 
-    What comes after ALONE's is looked at among those notes of a question that all else makes CONCEIVABLE; the others lack it.
+    What comes after ALONE's is looked at among those notes of a question that all else makes CONCEIVABLE; the others lack it,
+    and all of it where even a brain without a doubt would not make them so.
     """
-    doubts = iter(skills.doubts([(question, [note.text]) for question, found in asked for note, _ in found]))
-    rows = [
-        [[*_evidence(question, note.text, alike, next(doubts))] for note, alike in found] for question, found in asked
+    best = [[[*_evidence(question, note.text, alike, 0.0)] for note, alike in found] for question, found in asked]
+    rows = [[row if _conceivable(row) else [] for row in own] for own in best]
+    read = [
+        (question, note.text, row)
+        for (question, found), own in zip(asked, rows, strict=True)
+        for (note, _), row in zip(found, own, strict=True)
+        if row
     ]
+    doubts = skills.doubts([(question, [text]) for question, text, _ in read])
+    for (_, _, row), doubt in zip(read, doubts, strict=True):
+        row[1] = _log_odds(1 - doubt)
     rivals = [
-        (
-            question,
-            [(row, note) for row, (note, _) in zip(own, found, strict=True) if _logistic(ALONE, row) >= CONCEIVABLE],
-        )
+        (question, [(row, note) for row, (note, _) in zip(own, found, strict=True) if row and _conceivable(row)])
         for (question, found), own in zip(asked, rows, strict=True)
     ]
-    pairs = [(question, note) for question, some in rivals for _, note in some]
-    asks = _once(skills.asks, [(question, note.text) for question, some in rivals if len(some) > 1 for _, note in some])
-    means = _once(
-        skills.means, [(question, meant) for question, note in pairs for meant in (question, *note.questions)]
-    )
+    asks = [asking(question, note.text) for question, some in rivals if len(some) > 1 for _, note in some]
+    means = [
+        meaning(question, its) for question, some in rivals for _, note in some for its in (question, *note.questions)
+    ]
+    sure = dict(zip((*asks, *means), skills.likely((*asks, *means)), strict=True))
     for question, some in rivals:
-        likely = [asks.get((question, note.text), 0.0) for _, note in some]  # 0 without a rival
+        likely = [sure.get(asking(question, note.text), 0.0) for _, note in some]  # 0 without a rival
         for (row, note), one in zip(some, likely, strict=True):
-            meant = max((means[question, its] for its in note.questions), default=UNTOLD)
+            meant = max((sure[meaning(question, its)] for its in note.questions), default=UNTOLD)
             row += [
                 math.log(max(FEW, among)), max(RATHER, one - max(likely)), max(MEANT, meant),
-                max(MEANT, means[question, question]),
+                max(MEANT, sure[meaning(question, question)]),
             ]  # fmt: skip
     return rows
-
-
-def _once(
-    weigh: Callable[[Sequence[tuple[str, str]]], list[float]], pairs: Sequence[tuple[str, str]]
-) -> dict[tuple[str, str], float]:
-    """What `weigh` gives for each pair, which is weighed once."""
-    unique = list(dict.fromkeys(pairs))
-    return dict(zip(unique, weigh(unique), strict=True))
 
 
 def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[float, ...]:
@@ -140,6 +137,10 @@ def beliefs(skills: Skills, asked: Sequence[tuple[str, Found]], among: int) -> l
         [_logistic(WEIGHTS, one) if len(one) == full else 0.0 for one in rows]
         for rows in evidence(skills, asked, among)
     ]
+
+
+def _conceivable(row: Sequence[float]) -> bool:
+    return _logistic(ALONE, row) >= CONCEIVABLE
 
 
 def _log_odds(p: float) -> float:
@@ -171,8 +172,10 @@ def likenesses(skills: Skills, new: Note, older: Sequence[Note]) -> list[tuple[f
     ]
     some = [older[i] for i in chosen]
     back = _answering(skills, [(old.question, new.text) for old in some])
-    asked = skills.asks([(new.question, note.text) for note in (new, *some)])
-    own = skills.asks([(old.question, text) for old in some for text in (new.text, old.text)])
+    asks = [asking(new.question, note.text) for note in (new, *some)]
+    asks += [asking(old.question, text) for old in some for text in (new.text, old.text)]
+    sure = skills.likely(asks)
+    asked, own = sure[: len(some) + 1], sure[len(some) + 1 :]
     found: list[tuple[float, ...] | None] = [None] * len(older)
     for place, (i, old) in enumerate(zip(chosen, some, strict=True)):
         alike, told = questions_alike(new, old), bool(old.questions)

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lab.config import TrainingConfig
 from lab.data.curriculum.batches import pad
 from lab.data.tokenizer import ANSWER, BYTES, END, QUIZ, SORT, START, UNKNOWN, decode, encode, encode_notes
+from lab.learning import choose_machine
 from lab.mind.about import akin
 from lab.models import Brain
 from lab.models.contract import widen
@@ -71,6 +73,19 @@ def lesson_tokens(question: str, answer: str | None) -> list[int]:
     return [START, *encode(clip(question)), ANSWER, *([UNKNOWN] if answer is None else encode(answer)), END]
 
 
+Continuation = tuple[tuple[int, ...], tuple[int, ...]]  # how a prompt may go on: its tokens, and those that come then
+
+
+def asking(question: str, note: str) -> Continuation:
+    """The brain asks a note this question."""
+    return (*encode_notes([clip(note)]), QUIZ), (*encode(clip(question)), ANSWER)
+
+
+def meaning(question: str, other: str) -> Continuation:
+    """A question, put plainly, is another one."""
+    return (START, *encode(clip(question)), QUIZ), (*encode(clip(other)), END)
+
+
 def clip(text: str) -> str:
     """At most MOST_BYTES of a text, whole characters."""
     return text.encode("utf-8", "replace")[:MOST_BYTES].decode("utf-8", "ignore")
@@ -113,6 +128,7 @@ class Skills:
 
     def __init__(self, brain: Brain, unknown_threshold: float = 0.5) -> None:
         self.brain, self.unknown_threshold = brain.eval(), unknown_threshold
+        self._machine = choose_machine(TrainingConfig(device=next(brain.parameters()).device.type))
 
     def answer(self, questions: Sequence[str], notes: Sequence[Sequence[str]] | None = None) -> list[Reply]:
         """Answer each question from its notes, or all from the weights."""
@@ -179,29 +195,24 @@ class Skills:
         prompts = [question_tokens(question, notes) for question, notes in asked]
         if not prompts:
             return []
-        logits, _ = self.brain(pad(prompts))
+        with self._machine.autocast():
+            logits, _ = self.brain(pad(prompts))
         last = logits[range(len(prompts)), [len(prompt) - 1 for prompt in prompts]]
         return [float(one) for one in last.float().softmax(-1)[:, UNKNOWN]]
 
-    def asks(self, asked: Sequence[tuple[str, str]]) -> list[float]:
-        """How likely the brain is to ask each question of its note: (question, note) → log-probability, nats."""
-        heads = [[*encode_notes([clip(note)]), QUIZ] for _, note in asked]
-        return self._likely(heads, [[*encode(clip(question)), ANSWER] for question, _ in asked])
-
-    def means(self, asked: Sequence[tuple[str, str]]) -> list[float]:
-        """How likely each question, put plainly, is another one: (question, other) → log-probability, nats."""
-        heads = [[START, *encode(clip(question)), QUIZ] for question, _ in asked]
-        return self._likely(heads, [[*encode(clip(meant)), END] for _, meant in asked])
-
     @torch.no_grad()
-    def _likely(self, heads: list[list[int]], tails: list[list[int]]) -> list[float]:
-        """The log-probability that the brain goes on from each head with its tail."""
-        if not heads:
+    def likely(self, ways: Sequence[Continuation]) -> list[float]:
+        """The log-probability of each continuation, nats; all are read in one pass, in which each comes once."""
+        unique = {way: row for row, way in enumerate(dict.fromkeys(ways))}
+        if not unique:
             return []
-        batch = pad([head + tail for head, tail in zip(heads, tails, strict=True)])
-        sure = self.brain(batch[:, :-1])[0].float().log_softmax(-1).gather(2, batch[:, 1:, None])[..., 0]
-        spans = [(len(head) - 1, len(head) - 1 + len(tail)) for head, tail in zip(heads, tails, strict=True)]
-        return [float(row[begin:end].sum()) for row, (begin, end) in zip(sure, spans, strict=True)]
+        batch = pad([[*head, *tail] for head, tail in unique])
+        with self._machine.autocast():
+            logits, _ = self.brain(batch[:, :-1])
+        sure = logits.float().log_softmax(-1).gather(2, batch[:, 1:, None])[..., 0]
+        spans = ((len(head) - 1, len(head) - 1 + len(tail)) for head, tail in unique)
+        total = [float(row[begin:end].sum()) for row, (begin, end) in zip(sure, spans, strict=True)]
+        return [total[unique[way]] for way in ways]
 
     @torch.no_grad()
     def read(self, opened: Opened) -> Reply:
