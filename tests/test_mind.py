@@ -114,9 +114,8 @@ def test_of_two_alike_the_newer_is_no_answer_to_the_other(tmp_path: Path) -> Non
     assert differ_in_a_word("What is my favourite film?", "what is my favourite book")
     assert not differ_in_a_word("Where do I live?", "Where do I live?") and not differ_in_a_word("Where?", "Where to?")
     assert not differ_in_a_word("What is my favourite film?", "What's my favorite film?")
-    assert differ_in_a_word("What is our film?", "What is or film?") and differ_in_a_word(
-        "favourite film", "favorite book"
-    )
+    assert differ_in_a_word("What is my favourite film?", "What's my favorite book?")
+    assert differ_in_a_word("What is my film?", "What is your film?")
 
 
 def test_a_note_takes_over_the_questions_of_what_it_replaces(mind: Mind) -> None:

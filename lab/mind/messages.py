@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from lab.memory.index import SPELLINGS
 from lab.mind.replies import MindError
 
 LONGEST = 2000  # characters of one message
@@ -47,14 +48,14 @@ def plain(text: str) -> str:
     return re.sub(r"[^\w]+", " ", text.lower()).strip()
 
 
-BRITISH = re.compile(r"(?<=\w\w)our")
 SHORT = {"s": "is", "m": "am", "re": "are", "ve": "have", "ll": "will"}
 
 
 def differ_in_a_word(one: str, other: str) -> bool:
     """Whether two questions are the same but for one word, so that they ask for two things: my film, my book; not where that
     word is only written in another way: my colour, my color; what is, what's."""
-    a, b = ([SHORT.get(w, BRITISH.sub("or", w)) for w in plain(text).split(" ")] for text in (one, other))
+    spelt = SPELLINGS | SHORT
+    a, b = ([spelt.get(word, word) for word in plain(text).split(" ")] for text in (one, other))
     return len(a) == len(b) and sum(x != y for x, y in zip(a, b, strict=True)) == 1
 
 
