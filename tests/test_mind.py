@@ -21,10 +21,11 @@ import torch
 from lab.config import MindConfig
 from lab.events import ByHeart, Dreamt, NightEnded, NightStep, Quizzed, to_record
 from lab.learning import Dream, alter
+from lab.memory.index import likeness
 from lab.mind import Answer, Mind, MindError, Minds, Taught, brains
 from lab.mind.about import about, lacking
 from lab.mind.exam import facts_for_exam
-from lab.mind.judgement import Note, about_one, beliefs
+from lab.mind.judgement import CONCEIVABLE, Note, _answering, about_one, beliefs
 from lab.mind.messages import checked, differ_in_a_word, says_more, sentences
 from lab.mind.night import Agenda, night_events
 from lab.mind.retention import hold_to
@@ -556,6 +557,27 @@ def test_the_question_of_a_note_tells_what_it_answers(mind: Mind) -> None:
 
     assert belief("Where do I live?", known) > belief("Where do I live?", told) > 0.5
     assert belief("Where do I work?", known) < belief("Where do I work?", told)
+
+
+def test_only_notes_that_may_answer_are_read(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others would not be conceivable however they were read."""
+    facts = facts_for_exam("may answer", 12)
+    pairs = [(fact.ask(0), other.say(0)) for fact in facts[:4] for other in facts]
+    asked = [(q, [(Note(text), likeness(q, text))]) for q, text in pairs]
+    read: list[tuple[str, str]] = []
+    doubts = mind.skills.doubts
+
+    def noted(asked: list[tuple[str, list[str]]]) -> list[float]:
+        read.extend((question, note) for question, (note,) in asked)
+        return doubts(asked)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mind.skills, "doubts", noted)
+        sure = [one for (one,) in beliefs(mind.skills, asked, len(facts))]
+    unread = [pair for pair in pairs if pair not in read]
+    assert len(unread) > len(facts) and all(sure[n] == 0 for n, pair in enumerate(pairs) if pair not in read)
+    assert max(_answering(mind.skills, unread)) < CONCEIVABLE
+    assert all(sure[n * len(facts) + n] > 0 for n in range(4)), "each fact may answer its own question"
 
 
 def test_notes_whose_questions_differ_in_a_word_are_about_two_things(mind: Mind) -> None:
