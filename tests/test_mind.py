@@ -559,6 +559,16 @@ def test_the_question_of_a_note_tells_what_it_answers(mind: Mind) -> None:
     assert belief("Where do I work?", known) < belief("Where do I work?", told)
 
 
+def test_a_note_asks_nothing_that_leaves_out_an_owner(mind: Mind) -> None:
+    """My mom's birthday is not mine, whatever the brain makes of it; what names her is asked."""
+    own = mind.skills.questions_of(["my moms birthday is may 3", "My niece's cat is called Tom."])
+    assert all("mom" in question.lower() for question, _ in own[0])
+    assert own[1] and all("niece" in question for question, _ in own[1])
+    mind.teach("my moms birthday is may 3")
+    mind.reflect()
+    assert not mind.ask("when is my birthday", "notes").known
+
+
 def test_only_notes_that_may_answer_are_read(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others would not be conceivable however they were read."""
     facts = facts_for_exam("may answer", 12)

@@ -73,6 +73,11 @@ def lacking(words: Iterable[str], other: About) -> bool:
     return any(f"{word}s" not in other.words and not any(akin(word, one) for one in other.words) for word in words)
 
 
+def owners_differ(one: About, other: About) -> bool:
+    """Whether one text is about what somebody owns whom the other does not name: my mom's birthday, my birthday."""
+    return lacking(one.owners, other) or lacking(other.owners, one)
+
+
 def akin(one: str, other: str) -> bool:
     """Whether two words are the same but for an ending: contain, contains."""
     short, long = sorted((one, other), key=len)

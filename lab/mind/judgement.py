@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lab.memory import Trace
 from lab.memory.index import likeness
-from lab.mind.about import about, lacking
+from lab.mind.about import about, lacking, owners_differ
 from lab.mind.messages import differ_in_a_word
 from lab.mind.skills import Skills, asking, meaning
 
@@ -124,7 +124,7 @@ def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[f
         float(sum(f"{one}s" not in told.words for one in (asked.names | asked.numbers) - told.words)),
         float(bool(asked.persons) and strangers and bool(asked.owning or not asked.others)),  # my PIN is not hers
         float(bool(told.owning) and strangers),  # nor are hers mine
-        float(lacking(asked.owners, told) or lacking(told.owners, asked)),
+        float(owners_differ(asked, told)),
         float(lacking(asked.owned, told)) + lacking(told.owned, asked),
         float(lacking(asked.things, told)) + lacking(told.things, asked),
     )

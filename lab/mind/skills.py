@@ -20,7 +20,7 @@ from lab.config import TrainingConfig
 from lab.data.curriculum.batches import pad
 from lab.data.tokenizer import ANSWER, BYTES, END, QUIZ, SORT, START, UNKNOWN, decode, encode, encode_notes
 from lab.learning import choose_machine
-from lab.mind.about import akin
+from lab.mind.about import about, akin, owners_differ
 from lab.models import Brain
 from lab.models.contract import widen
 from lab.models.sampling import Completion, complete, likely_endings
@@ -290,7 +290,8 @@ class Skills:
         return found
 
     def quiz(self, notes: Sequence[str], count: int, generator: torch.Generator) -> list[list[tuple[str, str]]]:
-        """Find up to `count` + 1 questions in each note, the most fluent first, each with the answer the brain expects."""
+        """Find up to `count` + 1 questions in each note, the most fluent first, each with the answer the brain expects. One that
+        leaves out an owner whom the note names asks for something else."""
         plain_prompts = [[*encode_notes([clip(note)]), QUIZ] for note in notes]
         prompts = [prompt for prompt in plain_prompts for _ in range(count)]
         plain = complete(self.brain, plain_prompts, 2 * LONGEST_ANSWER, stop=END)
@@ -305,6 +306,8 @@ class Skills:
                 if one.ended and ANSWER in one.tokens and fluency >= FLUENT:
                     place = one.tokens.index(ANSWER)
                     question, answer = decode(one.tokens[:place]).strip(), decode(one.tokens[place + 1 :])
+                    if owners_differ(about(question), about(notes[i])):
+                        continue
                     pairs[question] = max(pairs.get(question, (-math.inf, "")), (fluency, answer))
             found.append(
                 [(question, answer) for question, (_, answer) in sorted(pairs.items(), key=lambda item: -item[1][0])]
