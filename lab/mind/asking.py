@@ -19,8 +19,8 @@ from lab.mind.skills import Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
 AS_SURE = 0.15  # difference of two beliefs below which the newer note is read first
-BELIEVED = 1.1  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.45 on, as things stand
-BELIEVED_PLAINLY = 0.8  # the same for what a question may mean: from 0.6 on
+BELIEVED = 1.2  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.4 on, as things stand
+BELIEVED_PLAINLY = 1.0  # the same for what a question may mean: from 0.5 on
 SAID = 0.006  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.003 on ...
 SAID_MORE = 0.0002  # ... and so much more for each note that was learnt, since there is more to mistake
 AS_LIKELY = 6  # power of its probability that speaks for what the weights recall: what is half likely is mostly of something else
