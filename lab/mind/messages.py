@@ -48,14 +48,13 @@ def plain(text: str) -> str:
     return re.sub(r"[^\w]+", " ", text.lower()).strip()
 
 
-SHORT = {"s": "is", "m": "am", "re": "are", "ve": "have", "ll": "will"}
+SPELT = SPELLINGS | {"s": "is", "m": "am", "re": "are", "ve": "have", "ll": "will"}  # what's: what is
 
 
 def differ_in_a_word(one: str, other: str) -> bool:
     """Whether two questions are the same but for one word, so that they ask for two things: my film, my book; not where that
     word is only written in another way: my colour, my color; what is, what's."""
-    spelt = SPELLINGS | SHORT
-    a, b = ([spelt.get(word, word) for word in plain(text).split(" ")] for text in (one, other))
+    a, b = ([SPELT.get(word, word) for word in plain(text).split(" ")] for text in (one, other))
     return len(a) == len(b) and sum(x != y for x, y in zip(a, b, strict=True)) == 1
 
 
