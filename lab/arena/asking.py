@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.arena.streams import Example, Task
-from lab.data.tokenizer import ANSWER, END, START, decode, encode
 from lab.models import Brain
 from lab.models.sampling import complete
 
 
 def answer(brain: Brain, examples: Sequence[Example], longest: int) -> list[str]:
     """Give the brain's free-running greedy answers of up to `longest` tokens; one that does not end by itself is none."""
-    prompts = [[START, *encode(one.prompt), ANSWER] for one in examples]
-    return [decode(one.tokens) if one.ended else "" for one in complete(brain, prompts, longest, stop=END)]
+    template = brain.template
+    written = complete(
+        brain, [template.prompt(example.exchange) for example in examples], longest, stop=template.stop
+    )
+    return [template.tokenizer.decode(answer.tokens) if answer.ended else "" for answer in written]
 
 
 def first_wordings(task: Task) -> tuple[Example, ...]:

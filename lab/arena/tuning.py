@@ -1,6 +1,6 @@
 """Tuning: settings are chosen on a stream of facts that no scored stream has, on seeds from 1000 on, by validation wordings.
 
-One part is tried at a time, the others as they stand; the best mean final accuracy wins, and settings.toml keeps it; what
+One part is tried at a time, the others as they stand; the best mean final accuracy wins, and tuned.toml keeps it; what
 stands there is changed for a clearly better one only. What both models share is tried with the baseline, so that no doubt
 favours qor.
 """
@@ -21,7 +21,7 @@ from lab.arena import contestants
 from lab.arena.contestants import Contestant, Settings, find_contestant, settings
 from lab.arena.metrics import final_accuracy, matrix
 from lab.arena.runner import compete
-from lab.config import ArenaConfig, ConfigError
+from lab.config import CONTROL, FAMILIES, ArenaConfig, ConfigError
 from lab.disk import write_durably
 from lab.events import Scored
 
@@ -29,17 +29,19 @@ FIRST_SEED = 1000
 CHANCE = 0.025  # accuracy; two seeds of 30 facts a task cannot tell settings apart that differ by less
 RATES, COMBINATIONS = (0.003, 0.005, 0.008), (("dreams",), ("slots", "dreams"), ("bands", "dreams"), ("bands",))
 PARTS: dict[str, tuple[str, str, dict[str, Sequence[Any]]]] = {  # section of the settings, who tries, what is tried
-    "rates-baseline": ("rates", "baseline+dreams", {"baseline": RATES}),
-    "rates-qor": ("rates", "qor+dreams", {"qor": RATES}),
-    "whole": ("whole", "baseline+dreams", {"weight": (0.03, 0.1, 0.3)}),
-    "dreams": ("dreams", "baseline+dreams", {"rows": (12, 24), "weight": (1.0, 3.0, 10.0)}),
-    "ewc": ("ewc", "baseline+ewc", {"strength": (1e2, 1e3, 1e4, 1e5)}),
-    "l2": ("l2", "baseline+l2", {"strength": (1e-3, 1e-2, 1e-1)}),
-    "lwf": ("lwf", "baseline+lwf", {"strength": (0.3, 1.0, 3.0)}),
-    "replay": ("replay", "baseline+replay", {"weight": (0.5, 1.0, 2.0)}),
-    "der": ("der", "baseline+der", {"match": (0.1, 0.3, 1.0)}),
-    "qor": ("qor", "qor", {"strategies": [list(names) for names in COMBINATIONS]}),
-}
+    **{f"rates-{model}": ("rates", f"{model}+dreams", {model: RATES}) for model in FAMILIES},
+    "whole": ("whole", f"{CONTROL}+dreams", {"weight": (0.03, 0.1, 0.3)}),
+    "dreams": ("dreams", f"{CONTROL}+dreams", {"rows": (12, 24), "weight": (1.0, 3.0, 10.0)}),
+    "ewc": ("ewc", f"{CONTROL}+ewc", {"strength": (1e2, 1e3, 1e4, 1e5)}),
+    "l2": ("l2", f"{CONTROL}+l2", {"strength": (1e-3, 1e-2, 1e-1)}),
+    "lwf": ("lwf", f"{CONTROL}+lwf", {"strength": (0.3, 1.0, 3.0)}),
+    "replay": ("replay", f"{CONTROL}+replay", {"weight": (0.5, 1.0, 2.0)}),
+    "der": ("der", f"{CONTROL}+der", {"match": (0.1, 0.3, 1.0)}),
+    **{
+        model: ("best", model, {model: [list(names) for names in COMBINATIONS]})
+        for model, family in FAMILIES.items() if family.strategies != ("naive",)
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Trial:
 def tune(
     config: ArenaConfig, parts: Sequence[str] = tuple(PARTS), spread: Callable[..., Iterable[float]] = map
 ) -> Iterator[Trial]:
-    """Try what the named parts have to try, and write settings.toml after each. Raises ConfigError for an unknown part.
+    """Try what the named parts have to try, and write tuned.toml after each. Raises ConfigError for an unknown part.
 
     `spread` works as map does, and may compute side by side.
     """
@@ -97,7 +99,7 @@ def _accuracy(config: ArenaConfig, contestant: Contestant, seed: int, tuned: Set
 
 
 def _write(section: str, values: dict[str, Any]) -> None:
-    """Put what won into settings.toml, whose comments stay."""
+    """Put what won into tuned.toml, whose comments stay."""
     document = tomlkit.parse(contestants.SETTINGS.read_text(encoding="utf-8"))
     document[section].update(values)  # type: ignore[union-attr]  # a table
     write_durably(contestants.SETTINGS, tomlkit.dumps(document).encode())

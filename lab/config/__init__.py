@@ -5,17 +5,13 @@ nowhere else. A value that breaks a rule raises `ConfigError`, which names the f
 """
 
 from lab.config.arena import WORLD_STREAMS, ArenaConfig, arena_line, build_arena
+from lab.config.brains import CONTROL, DEFAULT, FAMILIES, PRESETS, BrainConfig, Family
 from lab.config.minds import MindConfig
 from lab.config.options import ConfigError, check_limits, option
 from lab.config.runs import (
-    BRAINS,
-    PRESETS,
     RECIPES,
     SECTIONS,
-    BaselineConfig,
-    BrainConfig,
     DataConfig,
-    QORConfig,
     RunConfig,
     TrainingConfig,
     build_config,
@@ -25,26 +21,7 @@ from lab.config.runs import (
 )
 
 __all__ = [
-    "BRAINS",
-    "PRESETS",
-    "RECIPES",
-    "SECTIONS",
-    "WORLD_STREAMS",
-    "ArenaConfig",
-    "BaselineConfig",
-    "BrainConfig",
-    "ConfigError",
-    "DataConfig",
-    "MindConfig",
-    "QORConfig",
-    "RunConfig",
-    "TrainingConfig",
-    "arena_line",
-    "build_arena",
-    "build_config",
-    "changed_options",
-    "check_limits",
-    "command_line",
-    "flatten_config",
-    "option",
+    "CONTROL", "DEFAULT", "FAMILIES", "PRESETS", "RECIPES", "SECTIONS", "WORLD_STREAMS", "ArenaConfig", "BrainConfig", "ConfigError",
+    "DataConfig", "Family", "MindConfig", "RunConfig", "TrainingConfig", "arena_line", "build_arena", "build_config", "changed_options",
+    "check_limits", "command_line", "flatten_config", "option",
 ]  # fmt: skip

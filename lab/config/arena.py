@@ -7,8 +7,10 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
+from lab.config.brains import CONTROL, DEFAULT
 from lab.config.options import ConfigError, check_limits, option
 
+CONTROLS = (f"{CONTROL}+dreams", f"{CONTROL}+replay", CONTROL)  # the hardest first
 WORLD_STREAMS = ("mind-test", "worlds-5", "same-subjects", "updates")
 
 
@@ -23,8 +25,8 @@ class ArenaConfig:
         advanced=False,
     )
     contestants: str = option(
-        "qor,baseline",
-        "Who learns: MODEL or MODEL+STRATEGY (qor is QOR with its best ones), with commas between them.",
+        f"{DEFAULT},{CONTROL}",
+        f"Who learns: MODEL or MODEL+STRATEGY ({DEFAULT} alone is that brain with its best ones), with commas between them.",
         advanced=False,
     )
     seeds: int = option(
@@ -66,14 +68,14 @@ class ArenaConfig:
     probes: int = option(4, "How often recall is looked at while a task is learnt.", minimum=0, maximum=100)
     control: str = option(
         "",
-        "Whom the others are compared with; empty takes the hardest among them: baseline+dreams, baseline+replay, baseline.",
+        f"Whom the others are compared with; empty takes the hardest among them: {', '.join(CONTROLS)}.",
         advanced=False,
     )
 
     def __post_init__(self) -> None:
         check_limits(self)
         if not self.names():
-            raise ConfigError("contestants must name somebody; got nobody. Try qor,baseline.", "contestants")
+            raise ConfigError(f"contestants must name somebody; got nobody. Try {DEFAULT},{CONTROL}.", "contestants")
         if self.control and self.control not in self.names():
             raise ConfigError(
                 f"control must be one of the contestants {', '.join(self.names())}; got {self.control!r}.", "control"

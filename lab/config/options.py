@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import field, fields
 from typing import Any, get_type_hints
 
@@ -20,7 +21,7 @@ def option(
     *,
     minimum: float | None = None,
     maximum: float | None = None,
-    choices: tuple[str, ...] | None = None,
+    choices: Collection[str] | None = None,
     advanced: bool = True,
 ) -> Any:
     """Declare one option; `advanced` ones sit behind a fold in the form."""

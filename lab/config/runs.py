@@ -1,4 +1,4 @@
-"""The options of a training run: the brain, what it reads and how it learns; and presets and recipes of them."""
+"""The options of a training run: the brain, what it reads and how it learns."""
 
 from __future__ import annotations
 
@@ -7,100 +7,8 @@ import shlex
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from lab.config.options import ConfigError, check_limits, check_slots, option
-
-
-@dataclass(frozen=True)
-class BaselineConfig:
-    """A plain pre-norm transformer: the control that every other brain is compared with."""
-
-    width: int = option(128, "Numbers that represent one byte inside the model.", minimum=8, maximum=4096)
-    layers: int = option(4, "Blocks stacked on each other.", minimum=1, maximum=64)
-    heads: int = option(4, "Attention heads; they share the width equally.", minimum=1, maximum=64)
-    mlp_ratio: float = option(4.0, "Hidden width of the MLP, as a multiple of the width.", minimum=0.1, maximum=64)
-    conv_kernel: int = option(
-        1, "Bytes that the causal convolution before attention sees; 1 is no convolution.", minimum=1, maximum=16
-    )
-    memory_slots: int = option(
-        0,
-        "Value rows of a product-key memory in the middle block, a square from 16 up; 0 is none.",
-        minimum=0,
-        maximum=2**20,
-    )
-
-    def __post_init__(self) -> None:
-        check_limits(self)
-        _check_heads(self.width, self.heads)
-        check_slots(self.memory_slots)
-
-
-@dataclass(frozen=True)
-class QORConfig:
-    """QOR: attention (Focus), a self-modifying layer (Live adaptation) and multi-speed memory (CMS)."""
-
-    width: int = option(128, "Numbers that represent one byte inside the model.", minimum=8, maximum=4096)
-    layers: int = option(4, "Blocks stacked on each other.", minimum=1, maximum=64)
-    heads: int = option(4, "Heads of attention and of the self-modifying layer.", minimum=1, maximum=64)
-    mlp_ratio: float = option(
-        2.0, "Hidden width of each of the three CMS memories, as a multiple of the width.", minimum=0.1, maximum=64
-    )
-    conv_kernel: int = option(4, "Bytes that the causal convolutions see; 1 is no convolution.", minimum=1, maximum=16)
-    self_mod_lr: float = option(
-        0.9,
-        "How strongly a surprising byte rewrites the live memory, at the start of training.",
-        minimum=0.001,
-        maximum=0.999,
-    )
-    self_mod_decay: float = option(
-        0.995,
-        "How much of the live memory is kept from byte to byte, at the start of training.",
-        minimum=0.5,
-        maximum=0.99999,
-    )
-    self_mod_chunk: int = option(
-        32, "Bytes that the live memory takes in at once before it measures surprise anew.", minimum=1, maximum=256
-    )
-    surprise_threshold: float = option(
-        0.5,
-        "Quantile of surprise below which the live memory shuts itself to a byte, softly; 0 never shuts it.",
-        minimum=0.0,
-        maximum=0.99,
-    )
-    cms_med_freq: int = option(16, "The medium band learns once in this many training steps.", minimum=1)
-    cms_slow_freq: int = option(64, "The deep band learns once in this many training steps.", minimum=1)
-    memory_slots: int = option(
-        0,
-        "Value rows of a product-key memory in the middle block, a square from 16 up; 0 is none.",
-        minimum=0,
-        maximum=2**20,
-    )
-
-    def __post_init__(self) -> None:
-        check_limits(self)
-        _check_heads(self.width, self.heads)
-        check_slots(self.memory_slots)
-        bands = (1, self.cms_med_freq, self.cms_slow_freq)
-        ablation = bands == (1, 1, 1)  # all periods 1 is the ablation of multi-speed memory, and allowed
-        if not ablation and not bands[0] < bands[1] < bands[2]:
-            raise ConfigError(f"bands must rise; got {bands}. Try (1, 16, 64).", "cms_med_freq")
-
-
-def _check_heads(width: int, heads: int) -> None:
-    if width % heads:
-        near = max(n for n in range(1, heads + 1) if width % n == 0)
-        raise ConfigError(f"width must be divisible by heads; got {width} and {heads}. Try {near} heads.", "heads")
-    if (width // heads) % 2:
-        raise ConfigError(f"width / heads must be even; got {width} / {heads}. Try width {2 * width}.", "heads")
-
-
-BrainConfig = BaselineConfig | QORConfig
-BRAINS: dict[str, type[BaselineConfig] | type[QORConfig]] = {"qor": QORConfig, "baseline": BaselineConfig}
-PRESETS: dict[str, dict[str, int]] = {
-    "tiny": {"width": 128, "layers": 4, "heads": 4},
-    "nano": {"width": 256, "layers": 6, "heads": 8},
-    "small": {"width": 384, "layers": 8, "heads": 12},
-    "medium": {"width": 512, "layers": 12, "heads": 16},
-}
+from lab.config.brains import DEFAULT, FAMILIES, PRESETS, BrainConfig
+from lab.config.options import ConfigError, check_limits, option
 
 
 @dataclass(frozen=True)
@@ -117,7 +25,7 @@ class DataConfig:
     validation_share: float = option(
         0.1, "Share of the documents that is kept out of training and scored.", minimum=0.001, maximum=0.5
     )
-    seq_len: int = option(128, "Bytes in one training sequence.", minimum=8, maximum=65536)
+    seq_len: int = option(128, "Tokens in one training sequence.", minimum=8, maximum=65536)
     batch_size: int = option(8, "Sequences in one batch.", minimum=1, maximum=4096)
 
     def __post_init__(self) -> None:
@@ -181,31 +89,22 @@ class TrainingConfig:
 class RunConfig:
     """One run: a brain, what it reads and how it learns."""
 
-    model: str = option("qor", "Which brain to train.", choices=tuple(BRAINS), advanced=False)
+    model: str = option(DEFAULT, "Which brain to train.", choices=FAMILIES, advanced=False)
     preset: str = option(
-        "tiny", "Size of the brain; each of its settings can still be changed.", choices=tuple(PRESETS), advanced=False
+        "tiny", "Size of the brain; each of its settings can still be changed.", choices=PRESETS, advanced=False
     )
-    brain: BrainConfig = field(default_factory=QORConfig)
+    brain: BrainConfig = field(default_factory=FAMILIES[DEFAULT].config)
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
         check_limits(self)
-        if not isinstance(self.brain, BRAINS[self.model]):
-            raise ConfigError(f"brain must be a {BRAINS[self.model].__name__}; got {self.brain!r}.", "model")
+        kind = FAMILIES[self.model].config
+        if not isinstance(self.brain, kind):
+            raise ConfigError(f"brain must be a {kind.__name__}; got {self.brain!r}.", "model")
 
 
-STARTER = {
-    "data": "curriculum", "seq_len": 448, "batch_size": 12, "steps": 100_000, "minutes": 100.0, "seed": 1,
-    "threads": 1, "eval_every": 250, "sample_every": 250, "checkpoint_every": 250,
-}  # fmt: skip
-RECIPES: dict[str, dict[str, dict[str, Any]]] = {  # options by model, so that a long training is one word
-    "starter": {
-        # lessons do not change from step to step, so slow bands would only learn less of them
-        "qor": {**STARTER, "cms_med_freq": 2, "cms_slow_freq": 8, "mlp_ratio": 4.0},
-        "baseline": {**STARTER, "conv_kernel": 4, "mlp_ratio": 14.0},
-    }
-}
+RECIPES = ("starter",)  # a long training in one word, with the options of each family
 SECTIONS: dict[str, type[Any]] = {"data": DataConfig, "training": TrainingConfig}
 
 
@@ -215,22 +114,19 @@ def build_config(options: dict[str, Any]) -> RunConfig:
     Raises ConfigError for an unknown name, a name the chosen model lacks, or a value against its rule.
     """
     left = dict(options)
-    if recipe := left.pop("recipe", None):
-        if recipe not in RECIPES:
-            raise ConfigError(f"recipe must be one of {', '.join(RECIPES)}; got {recipe!r}.", "recipe")
-        left = {**RECIPES[recipe].get(left.get("model", "qor"), {}), **left}
-    head = {name: left.pop(name) for name in ("model", "preset") if name in left}
-    model, preset = head.get("model", "qor"), head.get("preset", "tiny")
-    for name, value, table in (("model", model, BRAINS), ("preset", preset, PRESETS)):
-        if value not in table:
-            raise ConfigError(f"{name} must be one of {', '.join(table)}; got {value!r}.", name)
+    recipe, model, preset = left.pop("recipe", None), left.pop("model", DEFAULT), left.pop("preset", "tiny")
+    for name, value, known in (("recipe", recipe or RECIPES[0], RECIPES), ("model", model, FAMILIES), ("preset", preset, PRESETS)):
+        if value not in known:
+            raise ConfigError(f"{name} must be one of {', '.join(known)}; got {value!r}.", name)
+    family = FAMILIES[model]
+    left = {**(family.starter if recipe else {}), **left}
     sections: dict[str, Any] = {}
-    for name, kind in {"brain": BRAINS[model], **SECTIONS}.items():
+    for name, kind in {"brain": family.config, **SECTIONS}.items():
         known = {spec.name for spec in fields(kind)}
         chosen = {key: left.pop(key) for key in list(left) if key in known}
-        sections[name] = kind(**({**PRESETS[preset], **chosen} if name == "brain" else chosen))
+        sections[name] = kind(**({**family.presets[preset], **chosen} if name == "brain" else chosen))
     for name in left:
-        owners = [brain for brain, kind in BRAINS.items() if name in {spec.name for spec in fields(kind)}]
+        owners = [other for other, has in FAMILIES.items() if name in {spec.name for spec in fields(has.config)}]
         if owners:
             raise ConfigError(f"{name} belongs to {' and '.join(owners)}; got model {model}. Leave it out.", name)
         raise ConfigError(f"options must be known; got {name!r}. See python -m lab train --help.", name)

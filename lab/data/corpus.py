@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.config import ConfigError, DataConfig
-from lab.data.curriculum.lessons import lessons
+from lab.data.curriculum.lessons import shown
 from lab.data.facts import WORLDS, load_facts, render_facts
 from lab.data.files import read_texts
 from lab.data.hub import stream_texts
-from lab.data.tokenizer import Tokens, encode_document
+from lab.text import Exchange
 
 CURRICULUM = "curriculum"
 GOLDEN = 2654435769  # 2^32 / golden ratio: multiples of it fall evenly over [0, 2^32)
@@ -23,9 +23,9 @@ GOLDEN = 2654435769  # 2^32 / golden ratio: multiples of it fall evenly over [0,
 
 @dataclass(frozen=True)
 class Document:
-    """One text, and whether it is kept out of training."""
+    """One text as UTF-8, or exchanges that share their notes, and whether it is kept out of training."""
 
-    tokens: Tokens
+    content: bytes | tuple[Exchange, ...]
     validation: bool
 
 
@@ -48,10 +48,10 @@ def open_corpus(config: DataConfig) -> Corpus:
     name = config.data.strip()
     if name == "facts" or name.startswith("facts:"):
         worlds = tuple(part.strip() for part in name[6:].split(",") if part.strip()) or tuple(WORLDS)
-        documents = [Document(tokens, held_out) for tokens, held_out in render_facts(load_facts(worlds))]
+        documents = [Document(content, held_out) for content, held_out in render_facts(load_facts(worlds))]
         return Corpus(name, lambda start: iter(documents[start:]))
     if name == CURRICULUM:
-        return Corpus(name, lambda start: (Document(tokens, False) for tokens in lessons(start)), streamed=True)
+        return Corpus(name, lambda start: (Document(made, False) for made in shown(start)), streamed=True)
     if name.startswith("hub:"):
         parts = name[4:].split(":")
         if len(parts) > 3 or not parts[0]:
@@ -74,6 +74,6 @@ def open_corpus(config: DataConfig) -> Corpus:
 def _from_texts(name: str, texts: Callable[[int], Iterator[bytes]], share: float, *, streamed: bool) -> Corpus:
     def documents(start: int) -> Iterator[Document]:
         for number, text in enumerate(texts(start), start):
-            yield Document(encode_document(text), is_validation(number, share))
+            yield Document(text, is_validation(number, share))
 
     return Corpus(name, documents, streamed)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.config import ConfigError
-from lab.data.tokenizer import Tokens, encode_answer, encode_document
+from lab.text import Exchange
 
 FOLDER = Path(__file__).parent / "worlds"
 WORLDS = ("animals", "arithmetic", "capitals", "continents", "elements", "states", "words")
@@ -64,11 +64,9 @@ def load_wordings() -> list[Wording]:
     ]
 
 
-def render_facts(facts: Iterable[Fact]) -> Iterator[tuple[Tokens, bool]]:
-    """Yield each fact in each of its wordings, as tokens, and whether that wording is held out.
-
-    A statement is a document; a question is a document whose answer follows the ANSWER mark.
-    """
+def render_facts(facts: Iterable[Fact]) -> Iterator[tuple[bytes | tuple[Exchange], bool]]:
+    """Yield each fact in each of its wordings, a statement as text and a question as an exchange, and whether that wording is held
+    out."""
     wordings: dict[str, list[Wording]] = {}
     for wording in load_wordings():
         wordings.setdefault(wording.relation, []).append(wording)
@@ -76,4 +74,4 @@ def render_facts(facts: Iterable[Fact]) -> Iterator[tuple[Tokens, bool]]:
         for wording in wordings[fact.relation]:
             text = wording.render(fact)
             asks = wording.kind == "question"
-            yield (encode_answer(text, fact.value) if asks else encode_document(text.encode())), wording.held_out
+            yield ((Exchange(text, fact.value),) if asks else text.encode()), wording.held_out

@@ -12,18 +12,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lab.config import MindConfig, TrainingConfig
-from lab.learning.dreams import Anchor, Dream, pad_dreams
+from lab.learning.dreams import Anchor, Dream
 from lab.learning.machine import choose_machine
 from lab.learning.practice import Progress, practise
 from lab.learning.strategies import NEED_MEMORY, STRATEGIES, Held
 from lab.models import Brain, add_memory
+from lab.text import Lesson
 
 DREAMS_A_STEP = 24
 
 
 def hold(brain: Brain, dreams: Sequence[Dream]) -> Anchor | None:
     """What holds a brain to what it is now, while another with its weights learns; None without dreams."""
-    return Anchor(brain, dreams, choose_machine(TrainingConfig()).autocast) if dreams else None
+    return Anchor(brain, dreams, choose_machine(TrainingConfig())) if dreams else None
 
 
 def make_room(model: str, brain: Brain, config: MindConfig) -> Brain:
@@ -37,7 +38,7 @@ def make_room(model: str, brain: Brain, config: MindConfig) -> Brain:
 
 def consolidate(
     brain: Brain,
-    lessons: Sequence[Sequence[int]],
+    lessons: Sequence[Lesson],
     anchor: Anchor | None,
     config: MindConfig,
     *,
@@ -45,7 +46,7 @@ def consolidate(
     seed: int = 0,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Progress]:
-    """Change `brain` until it knows `lessons` (START question ANSWER answer END) or `steps` are done.
+    """Change `brain` until it knows `lessons` or `steps` are done.
 
     `anchor` holds it to the brain that dreamt; without lessons it only goes back toward that one. Without an anchor
     nothing but the strategy holds what it knows.
@@ -56,7 +57,7 @@ def consolidate(
 
     def old_loss() -> Tensor:
         assert anchor is not None
-        batch, mask = pad_dreams([anchor.dreams[i] for i in anchor.draw(DREAMS_A_STEP, draws)])
+        batch, mask = anchor.batch(anchor.draw(DREAMS_A_STEP, draws))
         with machine.autocast():
             logits, _ = brain(batch[:, :-1])
         return F.cross_entropy(logits.float()[mask], batch[:, 1:][mask])

@@ -8,36 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.data.tokenizer import ANSWER, END, START, decode
+from lab.learning.dreams import recited
 from lab.memory import RecallIndex
+from lab.text import Lesson, Template
 
 SAME = 0.28  # chosen on questions of updates and same-subjects; states: the same in other words 0.25 up, another at most 0.26
 
 
 class Contradictions:
-    """The new lessons, and whether an old one stands against them. A lesson is START question ANSWER answer END."""
+    """The new lessons, and whether an old one stands against them."""
 
-    def __init__(self, lessons: Sequence[Sequence[int]]) -> None:
-        self._index, self._answers = RecallIndex(), list[str]()
+    def __init__(self, lessons: Sequence[Lesson], template: Template) -> None:
+        self._index, self._answers, self._template = RecallIndex(), list[str](), template
         for lesson in lessons:
-            parts = _parts(lesson)
-            if parts:
-                self._index.add(len(self._answers), [parts[0]])
-                self._answers.append(parts[1])
+            new = recited(template, lesson.tokens)
+            if new:
+                self._index.add(len(self._answers), [new.question])
+                self._answers.append(new.reply)
 
-    def against(self, old: Sequence[int]) -> bool:
-        """Say whether `old` answers a new lesson's question otherwise."""
-        parts = _parts(old)
-        if not parts:
-            return False
-        near = self._index.search(parts[0], 1)
-        return bool(near) and near[0][1] >= SAME and self._answers[near[0][0]] != parts[1]
-
-
-def _parts(lesson: Sequence[int]) -> tuple[str, str] | None:
-    tokens = list(lesson)
-    if not tokens or tokens[0] != START or ANSWER not in tokens:
-        return None
-    at = tokens.index(ANSWER)
-    answer = tokens[at + 1 :]
-    return decode(tokens[1:at]), decode(answer[: answer.index(END)] if END in answer else answer)
+    def against(self, tokens: Sequence[int]) -> bool:
+        """Say whether an old lesson answers a new one's question otherwise."""
+        old = recited(self._template, tokens)
+        near = self._index.search(old.question, 1) if old else []
+        return bool(old and near) and near[0][1] >= SAME and self._answers[near[0][0]] != old.reply

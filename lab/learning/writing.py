@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 
 from lab.config import ConfigError, DataConfig, RunConfig
-from lab.data import ANSWER, DRAWN, END, START, decode, encode, open_corpus, preview
+from lab.data import encode_document, open_corpus, preview
 from lab.learning.checkpoint import load_newest
 from lab.models import Brain, build
-from lab.models.checkpoint import save_brain
+from lab.models.checkpoint import load_weights, save_brain
 from lab.models.sampling import stream_tokens
+from lab.text import LAB, Exchange
 
 
 def load_trained(config: RunConfig, folder: Path) -> tuple[Brain, int]:
@@ -25,7 +26,7 @@ def load_trained(config: RunConfig, folder: Path) -> tuple[Brain, int]:
         reason = f" ({damaged[-1]})" if damaged else ""
         raise ConfigError(f"a run must have a checkpoint to write from; {folder.name} has none yet{reason}.")
     brain = build(config.model, config.brain)
-    brain.load_state_dict({name[6:]: t for name, t in checkpoint.tensors.items() if name.startswith("brain.")})
+    load_weights(brain, {name[6:]: t for name, t in checkpoint.tensors.items() if name.startswith("brain.")})
     return brain, int(checkpoint.numbers["step"])
 
 
@@ -36,19 +37,20 @@ def write(
 
     Pieces are whole characters.
     """
-    tokens = [START, *encode(prompt), *([ANSWER] if ask else [])]
+    template = brain.template
+    tokens = template.prompt(Exchange(prompt)) if ask else template.begin(prompt)
     draws = torch.Generator().manual_seed(seed)
     held: list[int] = []
     for count, (token,) in enumerate(stream_tokens(brain, [tokens], temperature=temperature, generator=draws)):
-        if count == length or token == END:
+        if count == length or token == template.stop:
             break
         held.append(token)
-        text = decode(held)
+        text = template.tokenizer.decode(held)
         if not text.endswith("�") or len(held) >= 4:
             yield text
             held.clear()
     if held:
-        yield decode(held)
+        yield template.tokenizer.decode(held)
 
 
 def export_trained(config: RunConfig, folder: Path, to: Path, *, half: bool = False) -> list[Path]:
@@ -64,6 +66,6 @@ def preview_data(config: DataConfig, count: int = 5) -> list[tuple[str, bool]]:
     Marks are drawn: an arrow before an answer, a dot before a note. Raises ConfigError as `open_corpus` does.
     """
     return [
-        (decode(found.tokens.tolist(), DRAWN).strip(), found.validation)
-        for found in preview(open_corpus(config), count)
+        (LAB.show(encode_document(document, LAB).tolist()), document.validation)
+        for document in preview(open_corpus(config), count)
     ]

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from lab.config import BaselineConfig
+from lab.config.brains.baseline import BaselineConfig
 from lab.models.blocks import MLP, Attention, AttentionState, TiedEmbedding, rms_norm
-from lab.models.contract import Brain
-from lab.models.memory import HEADS, ProductKeyMemory
+from lab.models.contract import Brain, Layers
+from lab.models.memory import add_slots
 
 
 class Block(nn.Module):
@@ -20,7 +20,7 @@ class Block(nn.Module):
         super().__init__()
         self.attention = Attention(config.width, config.heads, config.conv_kernel)
         self.mlp = MLP(config.width, round(config.width * config.mlp_ratio))
-        self.slots: ProductKeyMemory | None = None
+        self.slots: nn.Module | None = None
 
     def forward(self, x: Tensor, state: AttentionState | None) -> tuple[Tensor, AttentionState]:
         attended, state = self.attention(rms_norm(x), state)
@@ -33,20 +33,22 @@ class Baseline(Brain):
     """See the contract."""
 
     def __init__(self, config: BaselineConfig, vocabulary: int) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.embedding = TiedEmbedding(vocabulary, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        if config.memory_slots:  # drawn last, so that all else starts as it would without
-            memory = ProductKeyMemory(config.width, config.memory_slots, min(config.heads, HEADS))
-            self.blocks[config.layers // 2].slots = memory
+        add_slots(self.blocks, config)
 
-    def forward(
-        self, tokens: Tensor, state: tuple[AttentionState, ...] | None = None
-    ) -> tuple[Tensor, tuple[AttentionState, ...]]:
+    def forward(self, tokens: Tensor, state: Layers | None = None) -> tuple[Tensor, Layers]:
         x = self.embedding.read(tokens)  # (B, T, D)
         after = []
         for i, block in enumerate(self.blocks):
             x, block_state = block(x, state[i] if state else None)
             after.append(block_state)
-        return self.embedding.score(x), tuple(after)
+        return self.embedding.score(x), Layers(tuple(after))
+
+    def parts(self) -> dict[str, tuple[nn.Module, ...]]:
+        return {
+            "attention": tuple(block.attention for block in self.blocks),
+            "mlp": tuple(block.mlp for block in self.blocks),
+            "memory": tuple(block.slots for block in self.blocks if block.slots is not None),
+        }

@@ -9,6 +9,7 @@ cost time and bring nothing.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from lab.models.contract import State
 
 EPS = 1e-6
 
@@ -91,12 +94,25 @@ def drawn(*shape: int, std: float = 1.0) -> nn.Parameter:
     return parameter
 
 
+class Linear(nn.Linear):
+    """A linear map without bias, its weights drawn with a standard deviation of 1/√inner, or zero: an output projection that
+    starts there changes nothing."""
+
+    def __init__(self, inner: int, out: int, *, zero: bool = False) -> None:
+        self._std = 0.0 if zero else inner**-0.5
+        super().__init__(inner, out, bias=False)
+
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:
+            nn.init.normal_(self.weight, std=self._std) if self._std else nn.init.zeros_(self.weight)
+
+
 class ConvLinear(nn.Module):
-    """A causal depthwise convolution over K bytes, then a linear map; the convolution starts as the identity."""
+    """A causal depthwise convolution over K tokens, then a linear map; the convolution starts as the identity."""
 
     def __init__(self, width: int, out: int, kernel: int) -> None:
         super().__init__()
-        self.weight = drawn(out, width, std=width**-0.5)
+        self.linear = Linear(width, out)
         taps = torch.zeros(width, kernel)
         taps[:, -1] = 1
         self.taps = nn.Parameter(taps) if kernel > 1 else None
@@ -104,10 +120,10 @@ class ConvLinear(nn.Module):
     def forward(self, x: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """x (B, T, D) and the K-1 inputs before it (B, K-1, D) → (B, T, out) and the next K-1 inputs."""
         if self.taps is None:
-            return F.linear(x, self.weight), None
+            return self.linear(x), None
         reach = self.taps.shape[1] - 1
         padded = F.pad(x, (0, 0, reach, 0)) if past is None else torch.cat((past.to(x.dtype), x), 1)
-        return F.linear(convolve(padded, self.taps).to(x.dtype), self.weight), padded[:, x.shape[1] :].detach()
+        return self.linear(convolve(padded, self.taps).to(x.dtype)), padded[:, x.shape[1] :].detach()
 
 
 def convolve(padded: Tensor, taps: Tensor) -> Tensor:
@@ -124,7 +140,7 @@ def convolve(padded: Tensor, taps: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class KVCache:
+class KVCache(State):
     """Keys and values of the past, (B, H, room, d) of which `length` are filled.
 
     Several states may share the room: who appends first writes into it, who appends to an older state gets a copy.
@@ -135,6 +151,9 @@ class KVCache:
     values: Tensor
     length: int
     filled: list[int]  # one number, shared by all who share the room: how much of it is written
+
+    def rows(self, chosen: Sequence[int]) -> KVCache:
+        return KVCache(self.keys[list(chosen)], self.values[list(chosen)], self.length, [self.length])
 
     def append(self, keys: Tensor, values: Tensor) -> KVCache:
         end = self.length + keys.shape[2]
@@ -155,7 +174,7 @@ class KVCache:
 
 
 @dataclass(frozen=True)
-class AttentionState:
+class AttentionState(State):
     cache: KVCache
     inputs: Tensor | None  # the last inputs of the convolution
 
@@ -167,7 +186,7 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         self.qkv = ConvLinear(width, 3 * width, kernel)
-        self.out = zero_linear(width, width)
+        self.out = Linear(width, width, zero=True)
 
     def forward(self, x: Tensor, state: AttentionState | None) -> tuple[Tensor, AttentionState]:
         """x (B, T, D) → (B, T, D)."""
@@ -188,7 +207,7 @@ class Attention(nn.Module):
                 cache = state.cache.append(k.detach(), v.detach())
                 y = _attend_cached(q, cache, start)
         y = y.transpose(1, 2).reshape(B, T, D).to(x.dtype)
-        return F.linear(y, self.out), AttentionState(cache, inputs)
+        return self.out(y), AttentionState(cache, inputs)
 
 
 def _attend_cached(q: Tensor, cache: KVCache, start: int) -> Tensor:
@@ -199,11 +218,6 @@ def _attend_cached(q: Tensor, cache: KVCache, start: int) -> Tensor:
     if T > 1:
         mask = torch.ones(T, end, dtype=torch.bool, device=q.device).tril(start)
     return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
-
-
-def zero_linear(inner: int, width: int) -> nn.Parameter:
-    """An output projection (width, inner) that starts at zero, so that a fresh block changes nothing."""
-    return nn.Parameter(torch.zeros(width, inner))
 
 
 class _SquaredReLU(torch.autograd.Function):
@@ -224,21 +238,20 @@ class MLP(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.inner = drawn(hidden, width, std=width**-0.5)
-        self.out = zero_linear(hidden, width)
+        self.inner = Linear(width, hidden)
+        self.out = Linear(hidden, width, zero=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, D) → (B, T, D)."""
-        inner = F.linear(x, self.inner)
+        inner = self.inner(x)
         if not torch.is_grad_enabled():  # in place: a wide layer's fresh memory takes as long as its arithmetic
             kept = inner.relu_()
-            return F.linear(kept.mul_(kept), self.out)
-        hidden = _SquaredReLU.apply(inner)  # type: ignore[no-untyped-call]
-        return F.linear(hidden, self.out)
+            return self.out(kept.mul_(kept))  # type: ignore[no-any-return]
+        return self.out(_SquaredReLU.apply(inner))  # type: ignore[no-untyped-call, no-any-return]
 
 
 class TiedEmbedding(nn.Module):
-    """One matrix (V, D) that reads bytes in, normalised, and scores the next byte."""
+    """One matrix (V, D) that reads tokens in, normalised, and scores the next."""
 
     def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
-from lab.config import BRAINS, ConfigError
+from lab.config import FAMILIES, ConfigError
 from lab.disk import write_durably
 from lab.models.contract import Brain
+from lab.text import open_template, save_template
 
 
 def save_brain(folder: Path, name: str, brain: Brain, *, half: bool = False) -> None:
-    """Write `brain`, a model of MODELS called `name`, to `folder`, which is made; with `half` in bf16, half as large."""
+    """Write `brain`, of the family called `name`, to `folder`, which is made; with `half` in bf16, half as large."""
     folder.mkdir(parents=True, exist_ok=True)
     kind = torch.bfloat16 if half else torch.float32
     weights = {key: value.detach().to("cpu", kind).contiguous().clone() for key, value in brain.state_dict().items()}
+    save_template(brain.template, folder)
     write_durably(folder / "model.safetensors", save(weights))
     about = {"model": name, "config": dataclasses.asdict(brain.config)}
     write_durably(folder / "model.json", json.dumps(about, indent=2).encode())
+
+
+def load_weights(brain: Brain, weights: Mapping[str, Tensor]) -> None:
+    """Put weights into a brain, in fp32; those of before linear maps were modules go by their old names. Raises RuntimeError."""
+    found = {name: weight.to(torch.float32) for name, weight in weights.items()}
+    for name in brain.state_dict().keys() - found.keys():
+        for old in (name.removesuffix(".linear.weight") + ".weight", name.removesuffix(".weight")):
+            if old in found:
+                found[name] = found.pop(old)
+    brain.load_state_dict(found)
 
 
 def load_brain(folder: Path) -> tuple[str, Brain]:
@@ -35,8 +49,8 @@ def load_brain(folder: Path) -> tuple[str, Brain]:
 
     try:
         about: dict[str, Any] = json.loads((folder / "model.json").read_text())
-        brain = build(about["model"], BRAINS[about["model"]](**about["config"]))
-        brain.load_state_dict({k: v.to(torch.float32) for k, v in load_file(folder / "model.safetensors").items()})
+        brain = build(about["model"], FAMILIES[about["model"]].config(**about["config"]), template=open_template(folder))
+        load_weights(brain, load_file(folder / "model.safetensors"))
     except FileNotFoundError as error:
         raise ConfigError(
             f"a brain's folder must hold model.json and model.safetensors; {folder} lacks one."

@@ -26,7 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lab.models.blocks import ConvLinear, as_given, rms_norm, scale_to, zero_linear
+from lab.models.blocks import ConvLinear, Linear, as_given, rms_norm, scale_to
+from lab.models.contract import State
 
 QUANTILE_SPEED = 0.5  # share of a chunk's own quantile in the running one
 GATE_SHAPE = (4.0, 2.0)  # at the start of training: how sharp the gate is, and how far open at the threshold
@@ -35,7 +36,7 @@ STEEPEST = 60.0  # -log of how little of the memory a whole chunk may leave: e^6
 
 
 @dataclass(frozen=True)
-class DeltaState:
+class DeltaState(State):
     """All that the layer carries between calls; N = B·H rows and heads."""
 
     memory: Tensor  # (N, d, d) from keys to values, now
@@ -44,6 +45,11 @@ class DeltaState:
     errors: Tensor  # (N, c) surprise of the c bytes of the unfinished chunk
     inputs: Tensor | None  # the last inputs of the convolution
     fired: Tensor  # () mean opening of the gate over the bytes of the last call
+    heads: int
+
+    @property
+    def count(self) -> int:
+        return len(self.memory) // self.heads
 
 
 class SelfModifying(nn.Module):
@@ -56,13 +62,13 @@ class SelfModifying(nn.Module):
         self.heads, self.chunk, self.quantile = heads, chunk, quantile
         self.inner = ConvLinear(width, 3 * width + 2 * heads, kernel)  # to q, k, v, and the gates of β, then of α
         with torch.no_grad():
-            self.inner.weight[3 * width :] = 0
+            self.inner.linear.weight[3 * width :] = 0
         bias = torch.empty(2 * heads)
         bias[:heads] = math.log(write / (1 - write))
         bias[heads:] = math.log(math.expm1(-math.log(keep)))  # softplus of it is -log α
         self.gate_bias = nn.Parameter(bias)
         self.gate_shape = nn.Parameter(torch.tensor(GATE_SHAPE).repeat_interleave(heads))  # a vector: no weight decay
-        self.out = zero_linear(width, width)
+        self.out = Linear(width, width, zero=True)
 
     def forward(self, x: Tensor, state: DeltaState | None) -> tuple[Tensor, DeltaState]:
         """x (B, T, D) → (B, T, D)."""
@@ -76,10 +82,10 @@ class SelfModifying(nn.Module):
         if state is None:
             N, d = B * self.heads, q.shape[-1]
             blank, low = q.new_zeros(N, d, d), q.new_full((N, 1), NO_THRESHOLD)
-            state = DeltaState(blank, blank, low, low[:, :0], None, low[0, 0])
+            state = DeltaState(blank, blank, low, low[:, :0], None, low[0, 0], self.heads)
         with as_given(x):
             y, state = self._scan((q, k, v.unflatten(-1, (self.heads, -1)), beta.sigmoid(), log_keep), state)
-        return F.linear(rms_norm(y).flatten(2).to(x.dtype), self.out), replace(state, inputs=inputs)
+        return self.out(rms_norm(y).flatten(2).to(x.dtype)), replace(state, inputs=inputs)
 
     def _scan(self, parts: tuple[Tensor, ...], state: DeltaState) -> tuple[Tensor, DeltaState]:
         """q, k, v (B, T, H, d), β and log α (B, T, H, 1) → outputs (B, T, H, d) and the state after.

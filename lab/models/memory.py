@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lab.config import ConfigError
-from lab.models.blocks import as_given, drawn, rms_norm
+from lab.config import BrainConfig, ConfigError
+from lab.models.blocks import Linear, as_given, drawn, rms_norm
+from lab.models.contract import Brain
 
 HEADS = 2  # at most; 4 take twice the time
 TOP = 16  # slots that a head reads for a byte
@@ -66,12 +67,11 @@ class ProductKeyMemory(nn.Module):
         n, half = math.isqrt(slots), max(4, width // 4)
         assert n * n == slots
         self.heads, self.top = heads, min(top, n)
-        self.queries = drawn(heads * 2 * half, width, std=width**-0.5)
+        self.queries = Linear(width, heads * 2 * half)
         # not `keys` and `values`: a parametrization keeps names in a dict, whose methods these are
         self.half_keys = drawn(heads, 2, n, half)
         self.value_rows = nn.Parameter(torch.zeros(slots, width))
-        self.gate = drawn(width, width, std=width**-0.5)
-        self.out = drawn(width, width, std=width**-0.5)
+        self.gate, self.out = Linear(width, width), Linear(width, width)
         # of halves sorted by score, pair (i, j) is beaten by all (i' ≤ i, j' ≤ j): more than k of them, and it is out
         pairs = [(i, j) for i in range(self.top) for j in range(self.top) if (i + 1) * (j + 1) <= self.top]
         self._first, self._second = [i for i, _ in pairs], [j for _, j in pairs]
@@ -82,8 +82,8 @@ class ProductKeyMemory(nn.Module):
         slots, weights = self.choose(x)
         self.read = slots
         found = weighted_sum(self.value_rows, slots.flatten(2).flatten(0, 1), weights.flatten(2).flatten(0, 1))
-        gate = F.silu(F.linear(x, self.gate))
-        return F.linear(found.view(x.shape).to(gate.dtype) * gate, self.out)
+        gate = F.silu(self.gate(x))
+        return self.out(found.view(x.shape).to(gate.dtype) * gate)  # type: ignore[no-any-return]
 
     def choose(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """x (B, T, D) → the k best slots of every head, (B, T, H, k) int64, and their weights, which sum to 1.
@@ -93,7 +93,7 @@ class ProductKeyMemory(nn.Module):
         n, half = self.half_keys.shape[2:]
         kind = self.value_rows.dtype
         with as_given(x):
-            queries = F.linear(x.to(kind), self.queries).unflatten(-1, (self.heads, 2, half))
+            queries = self.queries(x.to(kind)).unflatten(-1, (self.heads, 2, half))
             scores = torch.einsum("bthsd,hsnd->bthsn", rms_norm(queries), rms_norm(self.half_keys) / (2 * half) ** 0.5)
             best, where = scores.topk(self.top, -1)  # (B, T, H, 2, k)
             sums = best[..., 0, self._first] + best[..., 1, self._second]
@@ -102,9 +102,16 @@ class ProductKeyMemory(nn.Module):
             return slots.gather(-1, chosen), total.softmax(-1)
 
 
-def memory_of(brain: nn.Module) -> ProductKeyMemory:
+def add_slots(blocks: nn.ModuleList, config: BrainConfig) -> None:
+    """Give the middle block the memory layer that `config` asks for; drawn last, so that all else starts as it would without."""
+    if config.memory_slots:
+        memory = ProductKeyMemory(config.width, config.memory_slots, min(config.heads, HEADS))
+        blocks[config.layers // 2].slots = memory
+
+
+def memory_of(brain: Brain) -> ProductKeyMemory:
     """Give a brain's memory layer. Raises ConfigError where it has none."""
-    for module in brain.modules():
+    for module in brain.parts().get("memory", ()):
         if isinstance(module, ProductKeyMemory):
             return module
     raise ConfigError("memory_slots must be there for this strategy; got 0. Try 4096.", "memory_slots")

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from lab.config import QORConfig
+from lab.config.brains.qor import QORConfig
 from lab.models.blocks import Attention, AttentionState, TiedEmbedding, rms_norm
 from lab.models.cms import ContinuumMemory
-from lab.models.contract import Brain
+from lab.models.contract import Brain, Layers, Reading, State
 from lab.models.delta import DeltaState, SelfModifying
-from lab.models.memory import HEADS, ProductKeyMemory
+from lab.models.memory import add_slots
 
 
 @dataclass(frozen=True)
-class BlockState:
+class BlockState(State):
     attention: AttentionState
     live: DeltaState
 
@@ -32,7 +34,7 @@ class Block(nn.Module):
             chunk=config.self_mod_chunk, quantile=config.surprise_threshold,
         )  # fmt: skip
         self.memory = ContinuumMemory(config.width, round(config.width * config.mlp_ratio))
-        self.slots: ProductKeyMemory | None = None
+        self.slots: nn.Module | None = None
 
     def forward(self, x: Tensor, state: BlockState | None) -> tuple[Tensor, BlockState]:
         attended, attention = self.attention(rms_norm(x), state.attention if state else None)
@@ -45,31 +47,37 @@ class Block(nn.Module):
 class QOR(Brain):
     """See the contract."""
 
+    slow: ClassVar[Mapping[str, str]] = {"medium": "cms_med_freq", "deep": "cms_slow_freq"}
+
     def __init__(self, config: QORConfig, vocabulary: int) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         self.embedding = TiedEmbedding(vocabulary, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
-        if config.memory_slots:  # drawn last, so that all else starts as it would without
-            memory = ProductKeyMemory(config.width, config.memory_slots, min(config.heads, HEADS))
-            self.blocks[config.layers // 2].slots = memory
+        add_slots(self.blocks, config)
 
-    def forward(
-        self, tokens: Tensor, state: tuple[BlockState, ...] | None = None
-    ) -> tuple[Tensor, tuple[BlockState, ...]]:
+    def forward(self, tokens: Tensor, state: Layers | None = None) -> tuple[Tensor, Layers]:
         x = self.embedding.read(tokens)  # (B, T, D)
         after = []
         for i, block in enumerate(self.blocks):
             x, block_state = block(x, state[i] if state else None)
             after.append(block_state)
-        return self.embedding.score(x), tuple(after)
+        return self.embedding.score(x), Layers(tuple(after))
 
-    def band_of(self, name: str) -> tuple[str, int]:
-        if ".memory.medium." in name:
-            return "medium", self.config.cms_med_freq
-        if ".memory.deep." in name:
-            return "deep", self.config.cms_slow_freq
-        return "fast", 1
+    def parts(self) -> dict[str, tuple[nn.Module, ...]]:
+        return {
+            "attention": tuple(block.attention for block in self.blocks),
+            "live": tuple(block.live for block in self.blocks),
+            **{band: tuple(getattr(block.memory, band) for block in self.blocks) for band in ("fast", "medium", "deep")},
+            "memory": tuple(block.slots for block in self.blocks if block.slots is not None),
+        }
 
-    def fire_rate(self, state: tuple[BlockState, ...]) -> Tensor:
-        return torch.stack([block.live.fired for block in state]).mean()
+    def measures(self, state: Layers) -> dict[str, Tensor]:
+        return {"fire_rate": torch.stack([state[i].live.fired for i in range(len(self.blocks))]).mean()}
+
+    def inspect(self, state: Layers) -> dict[str, Reading]:
+        live = [state[i].live for i in range(len(self.blocks))]
+        norms = torch.stack([torch.linalg.matrix_norm(one.memory).view(one.count, -1) for one in live])
+        return {
+            "fired": Reading(torch.stack([one.fired for one in live]), ("block",), "How far the gate of the live memory was open."),
+            "memory": Reading(norms, ("block", "row", "head"), "How much the live memory holds (Frobenius norm)."),
+        }

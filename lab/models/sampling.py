@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lab.models.contract import Brain, choose_rows
+from lab.models.contract import Brain, State
 
 WORTH_IT = 0.75  # share of the lanes still written on below which the others are let go, since that copies their state
 
@@ -75,22 +75,6 @@ def write_text(
     return written
 
 
-class Guide(Protocol):
-    """Says which tokens may come next in one row; `push` tells it what came."""
-
-    def allowed(self) -> Sequence[int]: ...
-
-    def push(self, token: int) -> None: ...
-
-
-def guided(scores: Tensor, guide: Guide) -> int:
-    """scores (V,) → the likeliest token that `guide` allows."""
-    allowed = list(guide.allowed())
-    token = allowed[int(scores[allowed].argmax())]
-    guide.push(token)
-    return token
-
-
 @dataclass(frozen=True)
 class Completion:
     """What a brain wrote after one prompt, without the stop token; `ended` says whether it came to one."""
@@ -112,15 +96,13 @@ def complete(
     generator: torch.Generator | None = None,
     rows: int = 64,
     spread: int = 6,
-    guides: Sequence[Guide | None] | None = None,
     gate: tuple[int, float] | None = None,
     never: Sequence[int] = (),
 ) -> list[Completion]:
     """Write up to `length` tokens after every prompt, many side by side; results come in the order of the prompts.
 
-    Prompts of nearly equal length (`spread`) are taken together, since shorter ones are read one token at a time. Where a
-    prompt has a guide, that one says which tokens may come. `gate`, a token and a probability: the token comes first
-    where it is at least so likely, and else not at all. `never` are tokens that nothing is written with.
+    Prompts of nearly equal length (`spread`) are taken together, since shorter ones are read one token at a time. `gate`, a token and
+    a probability: the token comes first where it is at least so likely, and else not at all. `never` are tokens that nothing is written with.
     """
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     found: dict[int, Completion] = {}
@@ -128,8 +110,7 @@ def complete(
         limit = len(prompts[order[0]]) + spread
         chosen = [i for i in order[:rows] if len(prompts[i]) <= limit]
         order = order[len(chosen) :]
-        leads = [guides[i] if guides else None for i in chosen]
-        done = _complete([prompts[i] for i in chosen], leads, brain, length, stop, temperature, generator, gate, never)
+        done = _complete([prompts[i] for i in chosen], brain, length, stop, temperature, generator, gate, never)
         found.update(zip(chosen, done, strict=True))
     return [found[i] for i in range(len(prompts))]
 
@@ -137,8 +118,8 @@ def complete(
 class _Row:
     """One prompt and what is written after it."""
 
-    def __init__(self, prompt: Sequence[int], guide: Guide | None) -> None:
-        self.prompt, self.guide = prompt, guide
+    def __init__(self, prompt: Sequence[int]) -> None:
+        self.prompt = prompt
         self.written: list[int] = []
         self.ended, self.total, self.first = False, 0.0, torch.empty(0)
 
@@ -159,8 +140,6 @@ class _Row:
     def _choose(self, sure: Tensor, drawn: int, gate: tuple[int, float] | None) -> int:
         if gate and not self.written and self.first[gate[0]] >= gate[1]:
             return gate[0]
-        if self.guide:
-            return guided(sure, self.guide)
         if gate and drawn == gate[0]:
             return int(sure.index_fill(0, torch.tensor([gate[0]]), -math.inf).argmax())
         return drawn
@@ -172,7 +151,7 @@ class _Lanes:
 
     def __init__(self, brain: Brain, begun: list[tuple[int, ...]]) -> None:
         self.brain, self.apart = brain, False
-        self.state: Any = None
+        self.state: State | None = None
         self.device = next(brain.parameters()).device
         starts = list(dict.fromkeys(begun))
         self.of = {row: starts.index(start) for row, start in enumerate(begun)}  # row → lane
@@ -191,7 +170,8 @@ class _Lanes:
         ways = list(dict.fromkeys(way_of.values()))
         parted = len({lane for lane, *_ in ways}) < len(ways)
         if parted or len(ways) <= WORTH_IT * len(self.fed):
-            self.state = choose_rows(self.state, [lane for lane, *_ in ways], len(self.fed))
+            assert self.state is not None
+            self.state = self.state.rows([lane for lane, *_ in ways])
             numbers = {way: number for number, way in enumerate(ways)}
             self.of = {row: numbers[way] for row, way in way_of.items()}
             self.fed = [[token] for _, token, _ in ways]
@@ -201,11 +181,11 @@ class _Lanes:
 
 
 def _complete(
-    prompts: list[Sequence[int]], guides: list[Guide | None], brain: Brain, length: int, stop: int, temperature: float,
+    prompts: list[Sequence[int]], brain: Brain, length: int, stop: int, temperature: float,
     generator: torch.Generator | None, gate: tuple[int, float] | None, never: Sequence[int],
 ) -> list[Completion]:  # fmt: skip
     place = min(map(len, prompts))
-    rows = [_Row(prompt, guide) for prompt, guide in zip(prompts, guides, strict=True)]
+    rows = [_Row(prompt) for prompt in prompts]
     lanes = _Lanes(brain, [tuple(prompt[:place]) for prompt in prompts])
     left = list(range(len(rows))) if length else []  # those that are still written on
     while left:
@@ -245,7 +225,7 @@ def likely_endings(
         if not len(of):
             break
         if of.tolist() != list(range(len(ways))):
-            state = choose_rows(state, of.tolist(), len(ways))
+            state = state.rows(of.tolist())
         totals, fed = sure[of, tokens], tokens[:, None]
         ways = [[*ways[way], token] for way, token in goes if token != stop]
     return found

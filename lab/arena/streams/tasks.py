@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import overload
 
 from lab.config import ConfigError
-from lab.data.tokenizer import encode_answer
+from lab.text import Exchange, Lesson
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Example:
     prompt: str
     answer: str
 
-    def lesson(self) -> list[int]:
-        """START prompt ANSWER answer END."""
-        return [int(token) for token in encode_answer(self.prompt, self.answer)]
+    @property
+    def exchange(self) -> Exchange:
+        return Exchange(self.prompt, self.answer)
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,16 @@ class PastDataError(ConfigError):
     """A strategy opened the data of a task that is over."""
 
 
-class OpenLessons(Sequence[list[int]]):
+class OpenLessons(Sequence[Lesson]):
     """The lessons of the time at hand. Once closed, whoever opens them fails the run."""
 
-    def __init__(self, lessons: Sequence[list[int]]) -> None:
+    def __init__(self, lessons: Sequence[Lesson]) -> None:
         self._lessons, self._open = list(lessons), True
 
     def close(self) -> None:
         self._open = False
 
-    def _look(self) -> list[list[int]]:
+    def _look(self) -> list[Lesson]:
         if not self._open:
             raise PastDataError(
                 "the data of a past task must stay closed; a strategy opened it. Keep what it needs in held."
@@ -57,16 +57,16 @@ class OpenLessons(Sequence[list[int]]):
         return self._lessons
 
     @overload
-    def __getitem__(self, place: int) -> list[int]: ...
+    def __getitem__(self, place: int) -> Lesson: ...
     @overload
-    def __getitem__(self, place: slice) -> list[list[int]]: ...
-    def __getitem__(self, place: int | slice) -> list[int] | list[list[int]]:
+    def __getitem__(self, place: slice) -> list[Lesson]: ...
+    def __getitem__(self, place: int | slice) -> Lesson | list[Lesson]:
         return self._look()[place]
 
     def __len__(self) -> int:
         return len(self._look())
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[Lesson]:
         return iter(self._look())
 
 
@@ -104,16 +104,16 @@ def check_tasks(tasks: Sequence[Task]) -> None:
             )  # fmt: skip
 
 
-def segments(tasks: Sequence[Task], mode: str, blur: float, seed: int) -> list[list[list[int]]]:
-    """The lessons of every stretch of time, one for each task.
+def segments(tasks: Sequence[Task], mode: str, blur: float, seed: int) -> list[list[Exchange]]:
+    """What is learnt in every stretch of time, one for each task.
 
     Hard: a task's own. Blurry: the share `blur` of them comes in another task's time. Task-free: all lessons in a row,
     each moved about by a normal draw of half a task's length, cut into equal stretches that know no tasks.
     """
     rng = random.Random(f"edges {seed}")
-    found = [[one.lesson() for one in task.train] for task in tasks]
+    found = [[one.exchange for one in task.train] for task in tasks]
     if mode == "blurry":
-        mixed: list[list[list[int]]] = [[] for _ in found]
+        mixed: list[list[Exchange]] = [[] for _ in found]
         for at, lessons in enumerate(found):
             others = [i for i in range(len(found)) if i != at]
             for lesson in lessons:

@@ -1,12 +1,11 @@
-"""Lessons without end: what a brain must be able to do before it can be a mind.
+"""Exchanges without end: what a brain must be able to do before it can be a mind.
 
-    read      NOTE note NOTE note START question ANSWER value END     the newest of contradicting notes wins
-    abstain   … the same, when no note answers: ANSWER UNKNOWN END
-    quiz      NOTE note QUIZ question ANSWER value END                what can be asked of a note, most often plainly
-    plain     START question QUIZ question END                        the same question in its plain wording
-    closed    START question ANSWER value END                         what the brain knows by heart, or UNKNOWN
-    talk      START hello ANSWER reply END
-    sort      SORT text ANSWER t END                                  t told, q asked, s small talk
+    read      questions about notes, of which the newest of those that contradict wins; some that no note answers
+    quiz      what can be asked of a note, most often plainly
+    plain     the same question in its plain wording
+    closed    what the brain knows by heart, or does not know
+    talk      small talk and a reply
+    sort      whether a text is told (t), asked (q) or small talk (s)
 
 With notes open a brain answers from the notes alone; without, from its weights alone. So every answer has a known source.
 """
@@ -22,17 +21,16 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import count
 
-import numpy as np
-
 from lab.data.curriculum.facts import MadeFact, Relation, clash, load_relations, make_fact
 from lab.data.curriculum.phrasing import as_told, ask, introduce, lower_first, roughen, tell
 from lab.data.curriculum.scenes import make_scene
 from lab.data.curriculum.subjects import Subject
 from lab.data.curriculum.values import FOLDER, Value, made_word
 from lab.data.facts import load_facts, load_wordings
-from lab.data.tokenizer import ANSWER, END, QUIZ, SORT, START, UNKNOWN, Tokens, encode, encode_notes
+from lab.text import Exchange
 
 INNATE = (("capitals", "capital"), ("elements", "symbol"))  # (world, relation) that every starter knows by heart
+Exchanges = tuple[Exchange, ...]  # with the same notes: one lesson
 LEVELS = (1, 2, 4, 8)  # most notes in a lesson, as the curriculum grows
 SHARES = {
     "read": 0.24, "scene": 0.03, "quiz": 0.24, "plain": 0.28, "closed": 0.10, "closed_unknown": 0.05, "talk": 0.03, "sort": 0.03,
@@ -142,7 +140,7 @@ def _some_fact(rng: random.Random, everyday: float) -> MadeFact:
     return make_fact(rng, rng.choice(EVERYDAY)) if rng.random() < everyday else make_fact(rng)
 
 
-def _read(rng: random.Random, level: int) -> list[int]:
+def _read(rng: random.Random, level: int) -> Exchanges:
     """Notes, and one to three questions of which some have no answer in them."""
     most = LEVELS[level]
     count = min(most, rng.choice((1, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4, 4, 5, 6, 8)))
@@ -173,13 +171,13 @@ def _read(rng: random.Random, level: int) -> list[int]:
     if len(notes) > 1 and rng.random() < 0.12:  # two facts in one breath
         last = notes.pop()
         notes[-1] = f"{notes[-1].rstrip('.')} and {lower_first(last)}"
-    tokens = encode_notes(notes)
+    exchanges = []
     for fact, question, answer in rng.sample(told, min(len(told), rng.randint(1, 4))):
         if rng.random() < NOT_THERE:
-            tokens += _lesson(_unanswered(facts, rng), [UNKNOWN])
+            exchanges.append(Exchange(_unanswered(facts, rng), None, tuple(notes)))
         else:
-            tokens += _lesson(ask(fact, question, rng), encode(answer))
-    return tokens
+            exchanges.append(Exchange(ask(fact, question, rng), answer, tuple(notes)))
+    return tuple(exchanges)
 
 
 def _unanswered(facts: list[MadeFact], rng: random.Random) -> str:
@@ -190,11 +188,7 @@ def _unanswered(facts: list[MadeFact], rng: random.Random) -> str:
     return ask(other, _wordings(other, rng)[1], rng)
 
 
-def _lesson(question: str, answer: list[int]) -> list[int]:
-    return [START, *encode(question), ANSWER, *answer, END]
-
-
-def _scene(rng: random.Random, level: int) -> list[int]:
+def _scene(rng: random.Random, level: int) -> Exchanges:
     """Notes of which some are scenes, and questions about the scenes or about what none of them says."""
     scenes = [make_scene(rng) for _ in range(rng.randint(1, min(3, LEVELS[level])))]
     notes = [scene.statement for scene in scenes]
@@ -203,29 +197,28 @@ def _scene(rng: random.Random, level: int) -> list[int]:
         notes.insert(rng.randint(0, len(notes)), fact.say(rng.randrange(len(fact.relation.say) - 1)))
     notes = [roughen(note, rng) for note in notes]
     questions = [pair for scene in scenes for pair in scene.questions]
-    tokens = encode_notes(notes)
+    exchanges = []
     for question, answer in rng.sample(questions, min(len(questions), rng.randint(1, 4))):
         if rng.random() < 0.15:
-            tokens += _lesson(roughen(rng.choice(make_scene(rng).questions)[0], rng), [UNKNOWN])
+            exchanges.append(Exchange(roughen(rng.choice(make_scene(rng).questions)[0], rng), None, tuple(notes)))
             continue
         note = next((n for n in notes if answer.lower() in n.lower()), "")
         if note:
-            tokens += _lesson(roughen(question, rng), encode(as_told(answer, note)))
-    return tokens if ANSWER in tokens else _scene(rng, level)
+            exchanges.append(Exchange(roughen(question, rng), as_told(answer, note), tuple(notes)))
+    return tuple(exchanges) or _scene(rng, level)
 
 
-def _quiz(rng: random.Random, level: int) -> list[int]:
+def _quiz(rng: random.Random, level: int) -> Exchanges:
     if rng.random() < 0.2:
         scene = make_scene(rng)
         asked, value = rng.choice(scene.questions)
-        return [*encode_notes([scene.statement]), QUIZ, *encode(asked), ANSWER, *encode(value), END]
+        return (Exchange(asked, value, (scene.statement,), "quiz"),)
     fact = rng.choice(innate_facts()) if rng.random() < 0.05 else _some_fact(rng, TOLD_FIRST)
     statement, question = _wordings(fact, rng)
     if rng.random() < PLAINLY:
         question = plain_wording(fact, question)
     note = tell(fact, statement, rng)
-    answer = encode(as_told(fact.value.text, note))
-    return [*encode_notes([note]), QUIZ, *encode(fact.ask(question)), ANSWER, *answer, END]
+    return (Exchange(fact.ask(question), as_told(fact.value.text, note), (note,), "quiz"),)
 
 
 def plain_wording(fact: MadeFact, question: int) -> int:
@@ -233,17 +226,17 @@ def plain_wording(fact: MadeFact, question: int) -> int:
     return question if fact.relation.paired else 0
 
 
-def _plain(rng: random.Random, level: int) -> list[int]:
+def _plain(rng: random.Random, level: int) -> Exchanges:
     if rng.random() < 0.1:  # what has no other wording is asked again as it was
         asked, _ = rng.choice(make_scene(rng).questions)
-        return [START, *encode(roughen(asked, rng)), QUIZ, *encode(asked), END]
+        return (Exchange(roughen(asked, rng), asked, skill="plain"),)
     fact = rng.choice(innate_facts()) if rng.random() < 0.08 else _some_fact(rng, TOLD_FIRST)
     question = _wordings(fact, rng)[1]
     plainly = fact.ask(plain_wording(fact, question))
     asked = ask(fact, question, rng)
     if rng.random() < ODDLY:
         asked = _oddly(asked, plainly, rng)
-    return [START, *encode(asked), QUIZ, *encode(plainly), END]
+    return (Exchange(asked, plainly, skill="plain"),)
 
 
 def _oddly(asked: str, plainly: str, rng: random.Random) -> str:
@@ -257,14 +250,14 @@ def _oddly(asked: str, plainly: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
-def _closed(rng: random.Random, level: int) -> list[int]:
+def _closed(rng: random.Random, level: int) -> Exchanges:
     fact = rng.choice(innate_facts())
-    return _lesson(ask(fact, _wordings(fact, rng)[1], rng), encode(fact.value.text))
+    return (Exchange(ask(fact, _wordings(fact, rng)[1], rng), fact.value.text),)
 
 
-def _closed_unknown(rng: random.Random, level: int) -> list[int]:
+def _closed_unknown(rng: random.Random, level: int) -> Exchanges:
     fact = make_fact(rng)
-    return _lesson(ask(fact, _wordings(fact, rng)[1], rng), [UNKNOWN])
+    return (Exchange(ask(fact, _wordings(fact, rng)[1], rng)),)
 
 
 def _heard(rng: random.Random) -> tuple[str, str]:
@@ -275,31 +268,31 @@ def _heard(rng: random.Random) -> tuple[str, str]:
     return roughen(heard, rng), reply
 
 
-def _talk(rng: random.Random, level: int) -> list[int]:
+def _talk(rng: random.Random, level: int) -> Exchanges:
     heard, reply = _heard(rng)
-    return _lesson(heard, encode(reply))
+    return (Exchange(heard, reply),)
 
 
-def _sort(rng: random.Random, level: int) -> list[int]:
+def _sort(rng: random.Random, level: int) -> Exchanges:
     fact = make_fact(rng)
     statement, question = _wordings(fact, rng)
     kind = rng.choice("ttqqs")
     text = {"t": lambda: tell(fact, statement, rng), "q": lambda: ask(fact, question, rng), "s": lambda: _heard(rng)[0]}
-    return [SORT, *encode(text[kind]()), ANSWER, *encode(kind), END]
+    return (Exchange(text[kind](), kind, skill="sort"),)
 
 
-SKILLS: dict[str, Callable[[random.Random, int], list[int]]] = {
+SKILLS: dict[str, Callable[[random.Random, int], Exchanges]] = {
     "read": _read, "scene": _scene, "quiz": _quiz, "plain": _plain, "closed": _closed, "closed_unknown": _closed_unknown, "talk": _talk,
     "sort": _sort,
 }  # fmt: skip
 
 
-def make_lesson(rng: random.Random, level: int = len(LEVELS) - 1, skill: str | None = None) -> list[int]:
-    """Make one lesson as tokens (T,), of `skill` or of one drawn by SHARES."""
+def make_exchanges(rng: random.Random, level: int = len(LEVELS) - 1, skill: str | None = None) -> Exchanges:
+    """Make one lesson, in words, of `skill` or of one drawn by SHARES."""
     skill = skill or rng.choices(list(SHARES), list(SHARES.values()))[0]
     return SKILLS[skill](rng, level)
 
 
-def lessons(start: int = 0) -> Iterator[Tokens]:
-    """Yield lessons to look at, each (T,) int64, from number `start` on, without end."""
-    return (np.array(make_lesson(random.Random(f"shown {number}"))) for number in count(start))
+def shown(start: int = 0) -> Iterator[Exchanges]:
+    """Yield lessons to look at, from number `start` on, without end."""
+    return (make_exchanges(random.Random(f"shown {number}")) for number in count(start))

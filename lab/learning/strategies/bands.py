@@ -19,8 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from lab.config import ConfigError
-from lab.data.tokenizer import START
-from lab.learning.dreams import Anchor, Opening, dream
+from lab.learning.dreams import Anchor, dream
 from lab.learning.machine import Machine
 from lab.learning.practice import copy_brain, practise
 from lab.learning.strategies.contract import Lesson, Strategy, hash_seed, open_only
@@ -30,17 +29,15 @@ from lab.models import Brain
 
 def split_speeds(brain: Brain) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """Give the weights of the fast and of the slow MLPs. Raises ConfigError for a brain with one speed only."""
-    named = list(brain.named_parameters())
-    fast = [p for name, p in named if ".memory.fast." in name]
-    slow = [p for name, p in named if ".memory.medium." in name or ".memory.deep." in name]
+    parts = brain.parts()
+    fast, slow = parts.get("fast", ()), (*parts.get("medium", ()), *parts.get("deep", ()))
     if not fast:
-        plain = [p for name, p in named if ".mlp." in name]  # from the first block to the last
-        each = len(plain) // brain.config.layers
-        middle = each * ((brain.config.layers + 1) // 2)
+        plain = parts.get("mlp", ())
+        middle = (len(plain) + 1) // 2
         fast, slow = plain[middle:], plain[:middle]
     if not fast:
         raise ConfigError("layers must be at least 2 for a plain transformer with bands; got 1. Try 2.", "layers")
-    return fast, slow
+    return [p for part in fast for p in part.parameters()], [p for part in slow for p in part.parameters()]
 
 
 class _Only(Strategy):
@@ -86,14 +83,14 @@ class Bands(Strategy):
     def _sleep(self) -> None:
         teacher = copy_brain(self._brain).eval()
         wanted = self.count * (self.tasks + 1)
-        batches = dream(teacher, wanted, self.draws("dreams"), openings=(Opening(START),), stop=self.stop)
+        batches = dream(teacher, wanted, self.draws("dreams"), openings=[teacher.template.closed()], stop=self.stop)
         dreamt = [one for batch in batches for one in batch]
         if not dreamt:  # nothing to move the task by: the fast weights keep it
             return
         with torch.no_grad():
             for parameter, before in zip(self._fast, self.passing, strict=True):
                 parameter.copy_(before)
-        anchor = Anchor(teacher, dreamt, self.machine.autocast)
+        anchor = Anchor(teacher, dreamt, self.machine)
         self.passing += [*teacher.parameters(), *anchor.targets]
         seed = hash_seed(self.seed, self.tasks, "sleep")
         held = Held(self.machine, seed, anchor=anchor, weight=1.0, rows=self.sleep_rows)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from lab.data import Batch
 from lab.learning.machine import Machine
 from lab.models import Brain
-
-Lesson = Sequence[int]  # START question ANSWER answer END
+from lab.text import Lesson, Template
 
 
 class Strategy:
@@ -32,7 +32,7 @@ class Strategy:
         self.stop: Callable[[], bool] = lambda: False  # asked by whatever takes long
         self.slept_tokens = 0  # learnt when the last task was finished
 
-    def meet(self, lessons: Sequence[Lesson]) -> None:
+    def meet(self, lessons: Sequence[Lesson], template: Template) -> None:
         """Look at the lessons of the task that begins; called before `begin`."""
 
     def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
@@ -43,8 +43,8 @@ class Strategy:
         """
         return list(brain.parameters())
 
-    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
-        """What is added to the loss of one step, in nats; batch (B, T) are its lessons, logits (B, T - 1, V) of them."""
+    def penalty(self, batch: Batch, logits: Tensor) -> Tensor:
+        """What is added to the loss of one step, in nats; the batch (B, T) has its lessons, logits (B, T - 1, V) are of them."""
         return torch.zeros(())
 
     def rehearsed(self) -> int:

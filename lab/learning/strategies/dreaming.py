@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from lab.data.tokenizer import START
+from lab.data import Batch
 from lab.learning.contradictions import Contradictions
-from lab.learning.dreams import Anchor, Dream, Opening, dream, pad_dreams
+from lab.learning.dreams import Anchor, Dream, dream
 from lab.learning.machine import Machine
 from lab.learning.practice import copy_brain
 from lab.learning.strategies.contract import Lesson, Strategy
 from lab.models import Brain
+from lab.text import LAB, Template
 
 
 class Held(Strategy):
@@ -30,12 +31,12 @@ class Held(Strategy):
         self._brain, self._random = brain, self.draws("anchor")
         return list(brain.parameters())
 
-    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+    def penalty(self, batch: Batch, logits: Tensor) -> Tensor:
         self._rehearsed = 0
         if not self.anchor or not self.weight:
             return torch.zeros(())
         chosen = self.anchor.draw(self.rows, self._random)
-        dreamt, mask = pad_dreams([self.anchor.dreams[i] for i in chosen])
+        dreamt, mask = self.anchor.batch(chosen)
         with self.machine.autocast():
             said = self._brain(dreamt[:, :-1])[0]
         self._rehearsed = int(mask.sum())
@@ -55,20 +56,20 @@ class Dreams(Held):
         super().__init__(machine, seed, weight=weight, rows=rows)
         self.ratio = ratio
         self.dreamt: Sequence[Dream] = ()
-        self._new = Contradictions(())
+        self._new = Contradictions((), LAB)
 
-    def meet(self, lessons: Sequence[Lesson]) -> None:
-        self._new = Contradictions(lessons if self.tasks else ())
+    def meet(self, lessons: Sequence[Lesson], template: Template) -> None:
+        self._new = Contradictions(lessons if self.tasks else (), template)
 
     def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
         self.anchor, self.dreamt = None, ()
         if self.tasks:
             before = copy_brain(brain).eval()
             count = round(self.ratio * int(self.held["lessons"]))
-            batches = dream(before, count, self.draws("dreams"), openings=(Opening(START),), stop=self.stop)
+            batches = dream(before, count, self.draws("dreams"), openings=[before.template.closed()], stop=self.stop)
             self.dreamt = [one for batch in batches for one in batch]
             held = [one for one in self.dreamt if not self._new.against(one.tokens)]
-            self.anchor = Anchor(before, held, self.machine.autocast) if held else None
+            self.anchor = Anchor(before, held, self.machine) if held else None
         self.passing = self.anchor.targets if self.anchor else []
         return super().begin(brain, old_loss)
 

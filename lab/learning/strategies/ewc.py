@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from lab.data import Batch
 from lab.learning.machine import Machine
 from lab.learning.practice import answer_loss
 from lab.learning.strategies.contract import Lesson, Strategy
@@ -39,7 +40,7 @@ class EWC(Strategy):
                 if gradient is not None:
                     self.held[f"fisher.{i}"] += gradient.pow(2) / len(losses)
 
-    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+    def penalty(self, batch: Batch, logits: Tensor) -> Tensor:
         if not self.held:
             return torch.zeros(())
         pulls = [

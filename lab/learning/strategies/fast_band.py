@@ -14,4 +14,5 @@ class FastBand(Strategy):
     def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
         if not self.tasks and old_loss is None:  # there is nothing yet to keep
             return list(brain.parameters())
-        return [p for name, p in brain.named_parameters() if ".memory.fast." in name or ".mlp." in name]
+        parts = brain.parts()
+        return [p for part in (*parts.get("fast", ()), *parts.get("mlp", ())) for p in part.parameters()]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from lab.data import Batch
 from lab.learning.machine import Machine
 from lab.learning.strategies.contract import Strategy
 from lab.models import Brain
@@ -23,7 +24,7 @@ class L2SP(Strategy):
         self.passing = [p.detach().clone() for p in self._weights] if knows else []
         return self._weights
 
-    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+    def penalty(self, batch: Batch, logits: Tensor) -> Tensor:
         if not self.passing:
             return torch.zeros(())
         pulls = [(p - old).pow(2).sum() for p, old in zip(self._weights, self.passing, strict=True)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lab.data.tokenizer import END
+from lab.data import Batch
 from lab.learning.machine import Machine
 from lab.learning.practice import copy_brain
 from lab.learning.strategies.contract import Strategy
@@ -27,15 +27,15 @@ class LwF(Strategy):
         return list(brain.parameters())
 
     @torch.no_grad()
-    def _would_say(self, batch: Tensor) -> Tensor:
+    def _would_say(self, batch: Batch) -> Tensor:
         assert self._before is not None
         with self.machine.autocast():
-            logits, _ = self._before(batch[:, :-1])
+            logits, _ = self._before(batch.tokens[:, :-1])
         return torch.log_softmax(logits.float(), -1)
 
-    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+    def penalty(self, batch: Batch, logits: Tensor) -> Tensor:
         if self._before is None:
             return torch.zeros(())
-        told = (batch[:, :-1] != END) | (batch[:, 1:] != END)
+        assert batch.weights is not None
         drift = F.kl_div(logits.float().log_softmax(-1), self._would_say(batch), log_target=True, reduction="none")
-        return self.strength * drift.sum(-1)[told].mean()
+        return self.strength * drift.sum(-1)[batch.weights > 0].mean()

@@ -16,8 +16,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from lab.data.curriculum.batches import pad
-from lab.data.tokenizer import END
+from lab.data import Batch, pad_lessons
 from lab.learning.machine import Machine
 from lab.learning.strategies.contract import Lesson, Strategy, open_only
 from lab.models import Brain
@@ -49,12 +48,12 @@ class Sparse(Strategy):
         self._hook = rows.register_hook(lambda grad: grad if self._open is None else grad * self._open)
         return [rows]
 
-    def _read(self, batch: Tensor | None = None) -> Tensor:
+    def _read(self, batch: Batch | None = None) -> Tensor:
         """How often the brain's last call read each slot, (K,); of `batch`, without its padding."""
         read = self._memory.read
         assert read is not None
-        if batch is not None:
-            read = read[(batch[:, :-1] != END) | (batch[:, 1:] != END)]
+        if batch is not None and batch.weights is not None:
+            read = read[batch.weights > 0]
         return read.flatten().bincount(minlength=self._memory.value_rows.shape[0])
 
     def _note(self, counts: Tensor) -> None:
@@ -68,9 +67,9 @@ class Sparse(Strategy):
             return counts / counts.sum()
         return counts / counts.sum() * torch.log((self.held["batches"] + 1) / (1 + self.held["readers"]))
 
-    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+    def penalty(self, batch: Batch, logits: Tensor) -> Tensor:
         """Adds nothing; it comes right after the lessons' logits, so what was read last is what they read."""
-        if self._knows and len(batch):
+        if self._knows and len(batch.tokens):
             counts = self._read(batch)
             scores = self.score(counts).masked_fill(counts == 0, -torch.inf)
             best = scores.topk(min(self.top, len(scores))).indices
@@ -83,8 +82,8 @@ class Sparse(Strategy):
             self._hook.remove()
             open_only(self._brain, list(self._brain.parameters()))
         for begin in range(0, len(lessons), ROWS):
-            batch = pad(lessons[begin : begin + ROWS])
+            batch = pad_lessons(lessons[begin : begin + ROWS], self._brain.template).to(self.machine.device)
             with self.machine.autocast():
-                self._brain(batch[:, :-1])
+                self._brain(batch.tokens[:, :-1])
             self._note(self._read(batch))
         super().finish(lessons)

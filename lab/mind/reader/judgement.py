@@ -5,43 +5,31 @@ Logistic models over what a search and a brain's reading found; lab.mind.calibra
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lab.memory import Trace
 from lab.memory.index import likeness
-from lab.mind.about import about, lacking, owners_differ
-from lab.mind.messages import differ_in_a_word
-from lab.mind.skills import Skills, asking, meaning
+from lab.mind.language.about import about, lacking, owners_differ
+from lab.mind.reader.contract import Found, Note
+
+if TYPE_CHECKING:
+    from lab.mind.reader.marks import MarksReader
 
 EVIDENCE = (
     "always", "log-odds of knowing", "log-likeness", "names and numbers lacking", "the person lacking", "another's",
     "an owner lacking", "what is owned lacking", "a thing lacking", "log of the number of notes", "rather asked of another note",
     "log-probability of meaning the note's question", "log-probability of meaning itself",
 )  # fmt: skip
-WEIGHTS = (
-    4.26,
-    0.53,
-    1.68,
-    -5.0,
-    -4.47,
-    -2.3,
-    -5.57,
-    -1.57,
-    -0.55,
-    -0.11,
-    1.34,
-    0.63,
-    -0.19,
-)  # fourth to ninth: as fitted before
-ALONE = (2.08, 0.78, 1.98, -2.65, -5.76, -2.71, -2.74, -1.07, -0.38)  # of the first: of one note by itself
 ALIKE = (
     "always", "log-odds that the old note answers", "log-odds that the new note answers", "likeness of the questions", "one question",
     "its question rather asked of the new note", "that of the old note rather asked of it", "likeness of the notes",
     "the old note's question lacking",
 )  # fmt: skip
-ABOUT_ONE = (0.0, 0.33, 0.2, 0.4, 1.0, 0.24, 0.57, 6.2, -0.5)  # between fits to notes of several starters
+ALONE = 9  # of EVIDENCE that is known of one note by itself
 ONE_QUESTION = 0.99  # likeness from which on two questions are one
 FLOOR = 1e-4  # a probability nearer to 0 or 1 says no more
 LEAST_LIKE = 0.01
@@ -55,66 +43,68 @@ POSSIBLE = 0.3  # belief below which a note does not answer another's question
 UNLIKE = 0.25  # likeness below which two notes, neither of which answers the other's question, are not about one thing
 
 
+FILE = "judgement.json"  # beside a brain's weights; else the one beside this file, which lies between fits to several starters
+
+
 @dataclass(frozen=True)
-class Note:
-    """What is told, and the questions that it answers, as far as they are known."""
+class Fitted:
+    """Weights of the three models, in the order of EVIDENCE and ALIKE; `alone` has the first of EVIDENCE, of one note by itself."""
 
-    text: str
-    questions: tuple[str, ...] = ()
-
-    @property
-    def question(self) -> str:
-        """The first of its questions, or an empty one."""
-        return self.questions[0] if self.questions else ""
-
-    @staticmethod
-    def of(trace: Trace) -> Note:
-        """A trace as it is compared: its text, and the questions that it was taught with or asked itself."""
-        return Note(trace.text, tuple(question for question, _ in (*trace.asked, *trace.cues)))
+    answers: tuple[float, ...]
+    alone: tuple[float, ...]
+    about_one: tuple[float, ...]
 
 
-Found = Sequence[tuple[Note, float]]  # notes that were found for a question, with their likeness to it
+def load_fitted(folder: Path | None = None) -> Fitted:
+    """Read what was fitted to the brain in `folder`. Raises ValueError for a file that is not whole."""
+    own = folder / FILE if folder else None
+    path = own if own and own.is_file() else Path(__file__).with_name(FILE)
+    read = json.loads(path.read_text(encoding="utf-8"))
+    sizes = {"answers": len(EVIDENCE), "alone": ALONE, "about_one": len(ALIKE)}
+    if not all(len(read.get(name, ())) == size for name, size in sizes.items()):
+        raise ValueError(f"{path} must hold {sizes} weights; it does not. Fit them with python -m lab bench judgement")
+    return Fitted(**{name: tuple(map(float, read[name])) for name in sizes})
 
 
-def evidence(skills: Skills, asked: Sequence[tuple[str, Found]], among: int) -> list[list[list[float]]]:
+def evidence(reader: MarksReader, asked: Sequence[tuple[str, Found]], among: int) -> list[list[list[float]]]:
     """What speaks for each note found for each question as its answer, in the order of EVIDENCE; `among` is of how many notes.
 
-    What comes after ALONE's is looked at among those notes of a question that all else makes CONCEIVABLE; the others lack it,
+    What comes after the first ALONE is looked at among those notes of a question that all else makes CONCEIVABLE; the others lack it,
     and all of it where even a brain without a doubt would not make them so.
     """
     best = [[[*_evidence(question, note.text, alike, 0.0)] for note, alike in found] for question, found in asked]
-    rows = [[row if _conceivable(row) else [] for row in own] for own in best]
+    rows = [[row if _conceivable(reader, row) else [] for row in own] for own in best]
     read = [
         (question, note.text, row)
         for (question, found), own in zip(asked, rows, strict=True)
         for (note, _), row in zip(found, own, strict=True)
         if row
     ]
-    doubts = skills.doubts([(question, [text]) for question, text, _ in read])
+    doubts = reader.doubts_about([(question, [text]) for question, text, _ in read])
     for (_, _, row), doubt in zip(read, doubts, strict=True):
         row[1] = _log_odds(1 - doubt)
     rivals = [
-        (question, [(row, note) for row, (note, _) in zip(own, found, strict=True) if row and _conceivable(row)])
+        (question, [(row, note) for row, (note, _) in zip(own, found, strict=True) if row and _conceivable(reader, row)])
         for (question, found), own in zip(asked, rows, strict=True)
     ]
-    asks = [asking(question, note.text) for question, some in rivals if len(some) > 1 for _, note in some]
+    asks = [reader.asking(question, note.text) for question, some in rivals if len(some) > 1 for _, note in some]
     means = [
-        meaning(question, its) for question, some in rivals for _, note in some for its in (question, *note.questions)
+        reader.meaning(question, its) for question, some in rivals for _, note in some for its in (question, *note.questions)
     ]
-    sure = dict(zip((*asks, *means), skills.likely((*asks, *means)), strict=True))
+    sure = dict(zip((*asks, *means), reader.likely((*asks, *means)), strict=True))
     for question, some in rivals:
-        likely = [sure.get(asking(question, note.text), 0.0) for _, note in some]  # 0 without a rival
+        likely = [sure.get(reader.asking(question, note.text), 0.0) for _, note in some]  # 0 without a rival
         for (row, note), one in zip(some, likely, strict=True):
-            meant = max((sure[meaning(question, its)] for its in note.questions), default=UNTOLD)
+            meant = max((sure[reader.meaning(question, its)] for its in note.questions), default=UNTOLD)
             row += [
                 math.log(max(FEW, among)), max(RATHER, one - max(likely)), max(MEANT, meant),
-                max(MEANT, sure[meaning(question, question)]),
+                max(MEANT, sure[reader.meaning(question, question)]),
             ]  # fmt: skip
     return rows
 
 
 def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[float, ...]:
-    """Those of EVIDENCE that ALONE weighs."""
+    """The first ALONE of EVIDENCE."""
     asked, told = about(question), about(note)
     strangers = not asked.persons & told.persons
     return (
@@ -130,17 +120,17 @@ def _evidence(question: str, note: str, alike: float, unknown: float) -> tuple[f
     )
 
 
-def beliefs(skills: Skills, asked: Sequence[tuple[str, Found]], among: int) -> list[list[float]]:
+def beliefs(reader: MarksReader, asked: Sequence[tuple[str, Found]], among: int) -> list[list[float]]:
     """The probability that each note found for each question answers it, `among` so many; 0 where that is not CONCEIVABLE."""
     full = len(EVIDENCE)
     return [
-        [_logistic(WEIGHTS, one) if len(one) == full else 0.0 for one in rows]
-        for rows in evidence(skills, asked, among)
+        [_logistic(reader.fitted.answers, one) if len(one) == full else 0.0 for one in rows]
+        for rows in evidence(reader, asked, among)
     ]
 
 
-def _conceivable(row: Sequence[float]) -> bool:
-    return _logistic(ALONE, row) >= CONCEIVABLE
+def _conceivable(reader: MarksReader, row: Sequence[float]) -> bool:
+    return _logistic(reader.fitted.alone, row[:ALONE]) >= CONCEIVABLE
 
 
 def _log_odds(p: float) -> float:
@@ -157,24 +147,24 @@ def questions_alike(one: Note, other: Note) -> float:
     return max((likeness(mine, yours) for mine in one.questions for yours in other.questions), default=0.0)
 
 
-def likenesses(skills: Skills, new: Note, older: Sequence[Note]) -> list[tuple[float, ...] | None]:
+def likenesses(reader: MarksReader, new: Note, older: Sequence[Note]) -> list[tuple[float, ...] | None]:
     """What speaks for each older note being about the same as the new one, in the order of ALIKE; None where nothing does.
 
     Each is asked the other's question: how likely it has an answer, and how likely the brain would ask it that, beside its own.
     Notes whose questions differ in a word ("my favourite film", "book") are about two things.
     """
-    forth = _answering(skills, [(new.question, old.text) for old in older])
+    forth = _answering(reader, [(new.question, old.text) for old in older])
     near = [likeness(new.text, old.text) for old in older]
     chosen = [
         i
         for i, old in enumerate(older)
-        if (forth[i] >= POSSIBLE or near[i] >= UNLIKE) and not differ_in_a_word(new.question, old.question)
+        if (forth[i] >= POSSIBLE or near[i] >= UNLIKE) and not reader.language.differ_in_a_word(new.question, old.question)
     ]
     some = [older[i] for i in chosen]
-    back = _answering(skills, [(old.question, new.text) for old in some])
-    asks = [asking(new.question, note.text) for note in (new, *some)]
-    asks += [asking(old.question, text) for old in some for text in (new.text, old.text)]
-    sure = skills.likely(asks)
+    back = _answering(reader, [(old.question, new.text) for old in some])
+    asks = [reader.asking(new.question, note.text) for note in (new, *some)]
+    asks += [reader.asking(old.question, text) for old in some for text in (new.text, old.text)]
+    sure = reader.likely(asks)
     asked, own = sure[: len(some) + 1], sure[len(some) + 1 :]
     found: list[tuple[float, ...] | None] = [None] * len(older)
     for place, (i, old) in enumerate(zip(chosen, some, strict=True)):
@@ -187,15 +177,15 @@ def likenesses(skills: Skills, new: Note, older: Sequence[Note]) -> list[tuple[f
     return found
 
 
-def _answering(skills: Skills, asked: Sequence[tuple[str, str]]) -> list[float]:
+def _answering(reader: MarksReader, asked: Sequence[tuple[str, str]]) -> list[float]:
     """The belief that each note answers its question, (question, note), with no other note beside it."""
-    doubts = skills.doubts([(question, [note]) for question, note in asked])
+    doubts = reader.doubts_about([(question, [note]) for question, note in asked])
     return [
-        _logistic(ALONE, _evidence(question, note, likeness(question, note), doubt))
+        _logistic(reader.fitted.alone, _evidence(question, note, likeness(question, note), doubt))
         for (question, note), doubt in zip(asked, doubts, strict=True)
     ]
 
 
-def about_one(skills: Skills, new: Note, older: Sequence[Note]) -> list[float]:
+def about_one(reader: MarksReader, new: Note, older: Sequence[Note]) -> list[float]:
     """The probability that each older note is about the same thing as the new one, which then replaces it."""
-    return [_logistic(ABOUT_ONE, one) if one else 0.0 for one in likenesses(skills, new, older)]
+    return [_logistic(reader.fitted.about_one, one) if one else 0.0 for one in likenesses(reader, new, older)]

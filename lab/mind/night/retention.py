@@ -11,21 +11,17 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from lab.data.tokenizer import ANSWER, BYTES, QUIZ, START, UNKNOWN, decode
 from lab.disk import write_durably
 from lab.learning import Dream, dream
-from lab.learning.dreams import Opening
 from lab.memory import RecallIndex
 from lab.memory.index import likeness
-from lab.mind.skills import Skills, lesson_tokens
+from lab.mind.reader import Pair, Reader, open_reader
 from lab.models.checkpoint import load_brain
-
-Pair = tuple[str, str]  # a question and its answer
 
 PROBES = 160  # new dreamt questions that check what is kept
 CHECKED = 3  # one in so many of what is known by heart is a check that night
@@ -43,21 +39,21 @@ class Holding:
     """What a night holds to while it learns."""
 
     dreams: list[Dream]  # to rehearse
-    rehearsed: list[Pair]  # what they hold of what was known by heart before
+    rehearsed: list[Pair]  # beside them, of what was known by heart before
     checks: list[tuple[str, str | None]]  # questions with what the brain says now: None is not knowing
     slipped: list[Pair]  # known by heart once, and now answered otherwise
     by_heart: list[Pair]  # what the mind keeps
 
-    def retained(self, skills: Skills) -> float | None:
+    def retained(self, reader: Reader) -> float | None:
         """The share of the checks that are answered as before; None where nothing was dreamt."""
         if not self.checks:
             return None
-        return sum(skills.recites(self.checks)) / len(self.checks)
+        return sum(reader.recites(self.checks)) / len(self.checks)
 
-    def slips(self, skills: Skills, among: Sequence[Pair] | None = None) -> list[Pair]:
+    def slips(self, reader: Reader, among: Sequence[Pair] | None = None) -> list[Pair]:
         """What is rehearsed and was known by heart before, or is `among` that, but is answered otherwise now."""
         tried = self.rehearsed if among is None else among
-        return [pair for pair, said in zip(tried, skills.recites(tried), strict=True) if not said]
+        return [pair for pair, said in zip(tried, reader.recites(tried), strict=True) if not said]
 
     def noise(self) -> float:
         """One standard error at the retention of 0.97 that a good night has: less cannot be told from chance."""
@@ -67,9 +63,9 @@ class Holding:
 def write_by_heart(folder: Path, count: int = DREAMT, seed: int = 0) -> Path:
     """Write what the brain in `folder` knows by heart beside it, as far as `count` dreams show it; gives the path."""
     _, brain = load_brain(folder)
-    draws, openings = torch.Generator().manual_seed(seed), (Opening(START, 0.3, never=(QUIZ,)),)
+    draws, openings = torch.Generator().manual_seed(seed), [replace(brain.template.openings()[0], share=0.3)]
     dreams = [one for batch in dream(brain, count, draws, openings=openings) for one in batch if _known(one)]
-    sure = dict(_sure(Skills(brain), list(dict.fromkeys(map(_asked, dreams)))))
+    sure = dict(_sure(open_reader(brain), list(dict.fromkeys(map(_asked, dreams)))))
     met = Counter[str]()
     pairs: list[
         tuple[int, Pair]
@@ -93,7 +89,7 @@ def load_by_heart(folder: Path) -> list[Pair]:
 
 
 def hold_to(
-    skills: Skills, dreams: Sequence[Dream], by_heart: Sequence[Pair], tonight: Sequence[Pair], gone: Sequence[Pair] = (),
+    reader: Reader, dreams: Sequence[Dream], by_heart: Sequence[Pair], tonight: Sequence[Pair], gone: Sequence[Pair] = (),
     seed: int = 0, most: int = MOST,
 ) -> Holding:  # fmt: skip
     """Settle what a night holds to: its dreams, and `most` of what was known by heart before, but for questions that are
@@ -107,38 +103,36 @@ def hold_to(
     probes = [one for i, one in enumerate(fresh) if i % CHECKED == 0 and _known(one)][:PROBES]
     aside = set(probes)
     rest = [one for one in fresh if one not in aside]
-    checks = _sure(skills, [_asked(one) for one in probes])
+    checks = _sure(reader, [_asked(one) for one in probes])
 
     old = [pair for pair in by_heart if apart(pair[0])]
     draws = random.Random(seed)
     tried = draws.sample(old, min(most, len(old)))
-    knows = skills.recites(tried)
+    knows = reader.recites(tried)
     kept = [pair for pair, known in zip(tried, knows, strict=True) if known]
     slipped = [pair for pair, known in zip(tried, knows, strict=True) if not known]
     drawn = set(draws.sample(kept, min(MOST_CHECKS, len(kept) // CHECKED)))
     rehearsed = [pair for pair in kept if pair not in drawn]
     if not by_heart:
-        sure = {q: a for q, a in (*checks, *_sure(skills, [_asked(one) for one in rest if _known(one)])) if a}
+        sure = {q: a for q, a in (*checks, *_sure(reader, [_asked(one) for one in rest if _known(one)])) if a}
         old = list(sure.items())[:MOST]
     checks += [pair for pair in kept if pair in drawn]
-    rest += [Dream((*lesson_tokens(*pair),)) for pair in rehearsed]
     return Holding(rest, rehearsed, checks, slipped, old)
 
 
 def _known(one: Dream) -> bool:
     """Whether a dream is a question from the weights alone that had an answer."""
-    return one.tokens[0] == START and ANSWER in one.tokens and UNKNOWN not in one.tokens
+    return one.exchange is not None and one.exchange.answer is not None
 
 
 def _asked(one: Dream) -> str:
     """The question of a dream that asks one."""
-    closed = one.tokens[0] == START and ANSWER in one.tokens
-    return decode(list(one.tokens[1 : one.tokens.index(ANSWER)])) if closed else ""
+    return one.exchange.question if one.exchange else ""
 
 
 def _answered(one: Dream) -> str:
     """The answer of a dream that has one."""
-    return decode([t for t in one.tokens[one.tokens.index(ANSWER) + 1 :] if t < BYTES]) if _known(one) else ""
+    return (one.exchange.answer or "") if one.exchange else ""
 
 
 def _apart(learnt: Sequence[str]) -> Callable[[str], bool]:
@@ -154,7 +148,7 @@ def _apart(learnt: Sequence[str]) -> Callable[[str], bool]:
     return other
 
 
-def _sure(skills: Skills, questions: Sequence[str]) -> list[tuple[str, str | None]]:
+def _sure(reader: Reader, questions: Sequence[str]) -> list[tuple[str, str | None]]:
     """The questions whose answer the brain is sure of, with it: what it half knows comes and goes by itself."""
-    replies = skills.answer(questions) if questions else []
+    replies = reader.answer(questions) if questions else []
     return [(q, reply.text) for q, reply in zip(questions, replies, strict=True) if reply.probability >= STEADY]
