@@ -1,34 +1,37 @@
-"""The contract, on every brain in MODELS, and the equations of the parts."""
+"""The contract, on every brain of the table, and the equations of the parts."""
 
 from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from lab.config import BRAINS, ConfigError
-from lab.models import MODELS, VOCABULARY, add_memory, build, count_parameters
+from lab.config import FAMILIES, ConfigError
+from lab.models import State, add_memory, build, count_parameters
 from lab.models.blocks import ConvLinear, _SquaredReLU, rms_norm, scale_to
 from lab.models.checkpoint import load_brain, save_brain
-from lab.models.contract import Brain, choose_rows, widen
+from lab.models.contract import Brain, Reading
 from lab.models.delta import DeltaState, SelfModifying
 from lab.models.memory import ProductKeyMemory, memory_of, weighted_sum
 from lab.models.sampling import complete, likely_endings, stream_tokens
+from lab.text import LAB
 
 SMALL: dict[str, Any] = {"width": 16, "layers": 2, "heads": 2}
-KINDS = [*MODELS, *(f"{name} with memory" for name in MODELS)]
+KINDS = [*FAMILIES, *(f"{name} with memory" for name in FAMILIES)]
 
 
 def grown(name: str, **options: Any) -> Brain:
     """A small brain in fp64 whose every weight is at work (fresh ones start with zeros)."""
     model, _, memory = name.partition(" with ")
     slots = {"memory_slots": 64} if memory else {}
-    brain = build(model, BRAINS[model](**{**SMALL, **slots, **options})).double()
+    brain = build(model, FAMILIES[model].config(**{**SMALL, **slots, **options})).double()
     noise = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in brain.parameters():
@@ -81,7 +84,7 @@ def test_many_rows_go_on_from_one_state(name: str) -> None:
     """What was read once is not read again for each way to go on; and the state itself stays as it was."""
     brain, read, further = grown(name), some_tokens(1), some_tokens(4, 20)
     _, state = brain(read)
-    together = brain(further, widen(state, 4))[0]
+    together = brain(further, state.rows([0] * 4))[0]
     for row, logits in zip(further, together, strict=True):
         torch.testing.assert_close(brain(torch.cat((read, row[None]), 1))[0][0, 75:], logits, rtol=0, atol=1e-12)
     torch.testing.assert_close(brain(further[:1], state)[0][0], together[0], rtol=0, atol=1e-12)
@@ -93,7 +96,7 @@ def test_rows_that_were_chosen_go_on_by_themselves(name: str, length: int) -> No
     """As they would among all others, in the order chosen; and those left behind still can."""
     brain, read, further = grown(name), some_tokens(4)[:, :length], some_tokens(4, 20)
     _, state = brain(read)
-    chosen = brain(further[[3, 1]], choose_rows(state, [3, 1], 4))[0]
+    chosen = brain(further[[3, 1]], state.rows([3, 1]))[0]
     torch.testing.assert_close(chosen, brain(further, state)[0][[3, 1]], rtol=0, atol=1e-12)
 
 
@@ -129,10 +132,10 @@ def test_every_ending_that_is_likely_enough_is_found(name: str) -> None:
     """All of up to one token, as trying each token says; and of longer ones those that a lower bound finds and no others."""
     brain = grown(name)
     stop = int(brain(torch.tensor([[7, 8, 9]]))[0][0, -1].argsort(descending=True)[3])
-    sure = brain(torch.tensor([[7, 8, 9, token] for token in range(VOCABULARY)]))[0].log_softmax(-1)
+    sure = brain(torch.tensor([[7, 8, 9, token] for token in range(LAB.tokenizer.size)]))[0].log_softmax(-1)
     each = {(): float(sure[0, 2, stop])}
     each |= {
-        (token,): float(sure[token, 2, token] + sure[token, 3, stop]) for token in range(VOCABULARY) if token != stop
+        (token,): float(sure[token, 2, token] + sure[token, 3, stop]) for token in range(LAB.tokenizer.size) if token != stop
     }
     bound = sum(sorted(each.values())[-21:-19]) / 2
     found = {tuple(w): p for w, p in likely_endings(brain, [7, 8, 9], 1, stop=stop, at_least=math.exp(bound))}
@@ -159,10 +162,10 @@ def test_a_state_can_be_gone_back_to(name: str) -> None:
     torch.testing.assert_close(brain(tokens[:, 50:], state)[0], first, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_brain_learns_to_repeat_a_rhyme(name: str) -> None:
     """Forty steps of AdamW on one sentence bring its loss from 5.5 nats below 0.5."""
-    brain = build(name, BRAINS[name](width=32, layers=1, heads=2))
+    brain = build(name, FAMILIES[name].config(width=32, layers=1, heads=2))
     tokens = torch.tensor([list(b"the cat sat on the mat, the cat sat on the mat.")])
     adam = torch.optim.AdamW(brain.parameters(), lr=0.02)
     for _ in range(40):
@@ -173,10 +176,10 @@ def test_a_brain_learns_to_repeat_a_rhyme(name: str) -> None:
     assert float(loss.detach()) < 0.5
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_saved_brain_thinks_the_same(name: str, tmp_path: Any) -> None:
     """Weights and config go through safetensors and JSON unchanged."""
-    brain, tokens = build(name, BRAINS[name](**SMALL), seed=3), some_tokens()
+    brain, tokens = build(name, FAMILIES[name].config(**SMALL), seed=3), some_tokens()
     save_brain(tmp_path, name, brain)
     found, loaded = load_brain(tmp_path)
     assert found == name and loaded.config == brain.config
@@ -185,7 +188,7 @@ def test_a_saved_brain_thinks_the_same(name: str, tmp_path: Any) -> None:
 
 def test_a_damaged_brain_is_refused_in_one_sentence(tmp_path: Any) -> None:
     """A cut weights file and a missing one."""
-    save_brain(tmp_path, "baseline", build("baseline", BRAINS["baseline"](**SMALL)))
+    save_brain(tmp_path, "baseline", build("baseline", FAMILIES["baseline"].config(**SMALL)))
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ConfigError, match="must be whole"):
@@ -231,7 +234,7 @@ def test_a_higher_quantile_lets_less_be_written() -> None:
     rates = []
     for quantile in (0.0, 0.5, 0.9):
         brain = grown("qor", surprise_threshold=quantile)
-        rates.append(float(brain.fire_rate(brain(some_tokens(4, 512))[1])))
+        rates.append(float(brain.measures(brain(some_tokens(4, 512))[1])["fire_rate"]))
     assert rates[0] == 1.0 and rates[0] > rates[1] > rates[2] > 0
 
 
@@ -241,7 +244,7 @@ def test_product_keys_find_what_a_search_of_all_slots_finds(top: int) -> None:
     torch.manual_seed(0)
     layer, x = ProductKeyMemory(16, 64, heads=2, top=top).double(), torch.randn(3, 5, 16, dtype=torch.float64)
     torch.nn.init.normal_(layer.value_rows)
-    queries = F.linear(x, layer.queries).view(3, 5, 2, 2, 4)
+    queries = layer.queries(x).view(3, 5, 2, 2, 4)
     queries, keys = rms_norm(queries), rms_norm(layer.half_keys)
     expected = torch.zeros(3, 5, 16, dtype=torch.float64)
     for head in range(2):
@@ -250,35 +253,36 @@ def test_product_keys_find_what_a_search_of_all_slots_finds(top: int) -> None:
         best = (q @ whole.t() / 8**0.5).topk(top)
         assert torch.equal(layer.choose(x)[0][:, :, head].sort(-1).values, best.indices.sort(-1).values)
         expected += (best.values.softmax(-1)[..., None] * layer.value_rows[best.indices]).sum(2)
-    expected = (expected * F.silu(x @ layer.gate.t())) @ layer.out.t()
+    expected = (expected * F.silu(x @ layer.gate.weight.t())) @ layer.out.weight.t()
     torch.testing.assert_close(layer(x), expected, rtol=0, atol=1e-12)
     assert layer.read is not None and layer.read.shape == (3, 5, 2, top)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_fresh_memory_changes_nothing(name: str) -> None:
     """Neither when it is added to a brain, nor in a brain built with it; and all of it belongs to the fast band."""
-    brain, tokens = build(name, BRAINS[name](**SMALL), seed=3), some_tokens()
+    brain, tokens = build(name, FAMILIES[name].config(**SMALL), seed=3), some_tokens()
     with torch.no_grad():
         for parameter in brain.parameters():
             parameter += 0.1
     added = add_memory(name, brain, 64)
     assert torch.equal(added(tokens)[0], brain(tokens)[0]) and added.config.memory_slots == 64
-    plain, built = build(name, BRAINS[name](**SMALL)), build(name, BRAINS[name](**SMALL, memory_slots=64))
+    plain, built = build(name, FAMILIES[name].config(**SMALL)), build(name, FAMILIES[name].config(**SMALL, memory_slots=64))
     assert torch.equal(built(tokens)[0], plain(tokens)[0])
     extra = set(built.state_dict()) - set(plain.state_dict())
-    assert len(extra) == 5 and all(".1.slots." in key and built.band_of(key) == ("fast", 1) for key in extra)
+    fast = {key for key, _ in built.bands()[0].parameters}
+    assert len(extra) == 5 and all(".1.slots." in key and key in fast for key in extra)
     with pytest.raises(ConfigError, match="must be added to a brain without; got a brain with 64"):
         add_memory(name, added, 64)
     with pytest.raises(ConfigError, match="memory_slots must be there"):
         memory_of(plain)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_memory_alone_learns_a_rhyme(name: str, precision: torch.dtype) -> None:
     """With all else frozen the layer learns a sentence by heart, also where autocast computes in bf16."""
-    brain = build(name, BRAINS[name](width=32, layers=1, heads=2, memory_slots=64))
+    brain = build(name, FAMILIES[name].config(width=32, layers=1, heads=2, memory_slots=64))
     with torch.no_grad():
         brain.embedding.weight.mul_(30)  # as long as a trained one's: a fresh one cannot tell bytes apart
     tokens = torch.tensor([list(b"the cat sat on the mat.")])
@@ -294,10 +298,52 @@ def test_a_memory_alone_learns_a_rhyme(name: str, precision: torch.dtype) -> Non
     assert float(loss.detach()) < 2  # of more than 5.5; a block that has learnt nothing else sees little of the past
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", KINDS)
+def test_weights_of_before_linear_maps_were_modules_still_load(name: str, tmp_path: Any) -> None:
+    """Brains, runs and minds of before have the same tensors under other names; none of them is lost."""
+    brain = grown(name).float()
+    save_brain(tmp_path, name.split()[0], brain)
+    old = {
+        key.removesuffix(".linear.weight") + ".weight" if ".linear." in key else
+        key.removesuffix(".weight") if isinstance(brain.get_submodule(key.rpartition(".")[0]), torch.nn.Linear) else key: tensor
+        for key, tensor in brain.state_dict().items()
+    }  # fmt: skip
+    assert {"blocks.0.attention.qkv.weight", "blocks.0.attention.out"} <= old.keys()
+    save_file(old, tmp_path / "model.safetensors")
+    loaded = load_brain(tmp_path)[1]
+    assert torch.equal(loaded(some_tokens())[0], brain(some_tokens())[0])
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_map_is_a_linear_module_and_every_part_has_a_name(name: str) -> None:
+    """So that adapters and quantisation can take hold: no weight is a bare matrix, and parts together hold all but the embedding."""
+    brain = grown(name)
+    bare = [
+        key for key, parameter in brain.named_parameters()
+        if parameter.ndim == 2 and not isinstance(brain.get_submodule(key.rpartition(".")[0]), torch.nn.Linear)
+    ]  # fmt: skip
+    assert {key.rpartition(".")[2] for key in bare} <= {"weight", "taps", "value_rows"} and "embedding.weight" in bare
+    named = {id(p) for modules in brain.parts().values() for module in modules for p in module.parameters()}
+    assert [key for key, p in brain.named_parameters() if id(p) not in named] == ["embedding.weight"]
+    readings = brain.inspect(brain(some_tokens())[1])
+    assert all(isinstance(one, Reading) and one.values.ndim == len(one.axes) for one in readings.values())
+
+
+def test_a_state_of_an_unknown_kind_raises() -> None:
+    """What cannot be divided among rows is never shared in silence."""
+
+    @dataclass(frozen=True)
+    class Odd(State):
+        kept: dict[str, int]
+
+    with pytest.raises(TypeError, match="tensors, states, tuples and numbers; got dict"):
+        Odd({}).rows([0])
+
+
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_brain_of_before_there_was_memory_still_loads(name: str, tmp_path: Any) -> None:
     """Its config has no memory_slots."""
-    brain, tokens = build(name, BRAINS[name](**SMALL), seed=3), some_tokens()
+    brain, tokens = build(name, FAMILIES[name].config(**SMALL), seed=3), some_tokens()
     save_brain(tmp_path, name, brain)
     about = json.loads((tmp_path / "model.json").read_text())
     del about["config"]["memory_slots"]
@@ -320,12 +366,12 @@ def test_hand_written_gradients_are_right() -> None:
 def test_the_convolution_starts_as_the_identity() -> None:
     """A fresh ConvLinear is its linear map alone."""
     layer, x = ConvLinear(8, 4, 4), torch.randn(2, 9, 8)
-    torch.testing.assert_close(layer(x, None)[0], F.linear(x, layer.weight))
+    torch.testing.assert_close(layer(x, None)[0], layer.linear(x))
 
 
 def test_counting_without_weights_equals_counting_them() -> None:
     """And the presets are the sizes that they say."""
-    for name in MODELS:
+    for name in FAMILIES:
         assert count_parameters(name, build(name).config) == build(name).count_parameters()
     assert build("qor", "tiny").config.width == 128 and build("qor", "tiny").config.layers == 4
 
@@ -360,7 +406,7 @@ def test_prompts_of_different_length_are_written_as_if_alone() -> None:
 def test_a_wrong_setting_is_refused_with_rule_value_and_remedy(model: str, options: Any, message: str) -> None:
     """Each in one sentence."""
     with pytest.raises(ConfigError, match=message):
-        BRAINS[model](**options)
+        FAMILIES[model].config(**options)
 
 
 def test_an_unknown_model_or_preset_is_refused() -> None:
