@@ -9,23 +9,14 @@ import pytest
 import torch
 
 from lab.config import DataConfig, build_config
-from lab.data import ANSWER, Cursor, decode, encode
+from lab.data import Cursor, pad_lessons
 from lab.data.curriculum import lessons
-from lab.data.curriculum.batches import LessonBatches, pad, weigh
+from lab.data.curriculum.batches import LessonBatches
 from lab.data.curriculum.facts import clash, load_relations, make_fact, relation_names
-from lab.data.curriculum.lessons import SHARES, SKILLS, _asked_like, _neighbour, innate_facts, make_lesson
-from lab.data.tokenizer import END, NOTE, QUIZ, START, UNKNOWN
+from lab.data.curriculum.lessons import SHARES, SKILLS, _asked_like, _neighbour, innate_facts, make_exchanges
+from lab.text import LAB, Exchange
 
 CONFIG = DataConfig(data="curriculum", seq_len=256, batch_size=8)
-
-
-def answers(lesson: list[int]) -> list[list[int]]:
-    """All answers of a lesson, as tokens."""
-    found, rest = [], lesson
-    while ANSWER in rest:
-        rest = rest[rest.index(ANSWER) + 1 :]
-        found.append(rest[: rest.index(END)])
-    return found
 
 
 def test_there_are_many_relations_and_some_are_never_trained_on() -> None:
@@ -53,35 +44,20 @@ def test_an_answer_stands_in_a_note_or_is_not_known() -> None:
     """With notes open nothing is answered that is not written there."""
     rng = random.Random(1)
     for _ in range(400):
-        lesson = make_lesson(rng, 3, "read")
-        notes = decode(lesson[: lesson.index(START)]).lower()
-        for answer in answers(lesson):
-            assert answer == [UNKNOWN] or decode(answer).lower() in notes
+        for exchange in make_exchanges(rng, 3, "read"):
+            assert exchange.answer is None or exchange.answer.lower() in " ".join(exchange.notes).lower()
 
 
 def test_the_newest_of_contradicting_notes_is_the_answer() -> None:
     """Where two notes tell one cue, the later one stands in the answer."""
     rng, seen = random.Random(2), 0
     for _ in range(3000):
-        lesson = make_lesson(rng, 3, "read")
-        notes = [decode(part) for part in _cut(lesson[: lesson.index(START)], NOTE)]
-        for answer in answers(lesson):
-            holding = [
-                i for i, note in enumerate(notes) if answer != [UNKNOWN] and decode(answer).lower() in note.lower()
-            ]
+        for exchange in make_exchanges(rng, 3, "read"):
+            answer = exchange.answer
+            holding = [note for note in exchange.notes if answer is not None and answer.lower() in note.lower()]
             seen += len(holding) > 1
-            assert answer == [UNKNOWN] or holding
+            assert answer is None or holding
     assert seen > 10
-
-
-def _cut(tokens: list[int], mark: int) -> list[list[int]]:
-    parts: list[list[int]] = []
-    for token in tokens:
-        if token == mark:
-            parts.append([])
-        else:
-            parts[-1].append(token)
-    return parts
 
 
 def test_what_is_held_out_is_never_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,10 +66,8 @@ def test_what_is_held_out_is_never_trained_on(monkeypatch: pytest.MonkeyPatch) -
     rng = random.Random(3)
     asked = set()
     for _ in range(4000):
-        lesson = make_lesson(rng, skill=rng.choice(("read", "quiz", "plain", "closed", "closed_unknown")))
-        for part in _cut(lesson[lesson.index(START) :], START) if START in lesson else []:
-            mark = ANSWER if ANSWER in part else QUIZ
-            asked |= {decode(said).lower().strip(" ?") for said in (part[: part.index(mark)], part[part.index(mark) :])}
+        for exchange in make_exchanges(rng, skill=rng.choice(("read", "quiz", "plain", "closed", "closed_unknown"))):
+            asked |= {said.lower().strip(" ?") for said in (exchange.question, exchange.answer or "")}
     for relation in load_relations().values():
         for wording in relation.ask if relation.unseen else relation.ask[-1:]:
             shape = re.compile(re.sub(r"\\{[^}]*\\}", "(.+)", re.escape(wording.lower().strip(" ?"))))
@@ -105,12 +79,9 @@ def test_a_question_is_put_plainly_in_its_first_wording() -> None:
     """However it is asked, and typed; never in a wording that asks for something else."""
     rng, plain, asked = random.Random(5), Counter[str](), set()
     for _ in range(3000):
-        lesson = make_lesson(rng, skill="plain")
-        question, plainly = (
-            decode(lesson[cut]) for cut in (slice(1, lesson.index(QUIZ)), slice(lesson.index(QUIZ), -1))
-        )
-        asked.add(question)
-        plain[plainly] += 1
+        (exchange,) = make_exchanges(rng, skill="plain")
+        asked.add(exchange.question)
+        plain[exchange.reply] += 1
     relations = load_relations().values()
     shapes = [
         re.compile(re.sub(r"\\{[^}]*\\}", "(.+)", re.escape(w)), re.I)
@@ -154,8 +125,8 @@ def test_all_skills_are_taught_in_their_shares() -> None:
     """Every skill makes lessons, and the shares sum to one."""
     assert SKILLS.keys() == SHARES.keys()
     assert sum(SHARES.values()) == pytest.approx(1)
-    kinds = Counter(make_lesson(random.Random(i))[0] for i in range(2000))
-    assert set(kinds) == {START, NOTE, 262}
+    kinds = Counter(make_exchanges(random.Random(i))[0].skill for i in range(2000))
+    assert set(kinds) == {"answer", "quiz", "plain", "sort"}
 
 
 def test_facts_that_clash_are_told_apart() -> None:
@@ -169,24 +140,23 @@ def test_facts_that_clash_are_told_apart() -> None:
 
 def test_lesson_batches_go_on_exactly_where_they_were() -> None:
     """From any cursor on the batches are the same, bit for bit."""
-    through = LessonBatches(CONFIG, seed=5)
+    through = LessonBatches(CONFIG, 5, LAB)
     batches, places = [], []
     for _ in range(12):
         places.append(through.cursor)
         batches.append(through.next())
     for at in (0, 3, 11):
-        assert torch.equal(LessonBatches(CONFIG, 5, places[at]).next(), batches[at])
-    assert not torch.equal(LessonBatches(CONFIG, 6, Cursor()).next()[:1, :8], batches[0][:1, :8])
-    assert all(batch.numel() <= CONFIG.seq_len * CONFIG.batch_size for batch in batches)
+        assert torch.equal(LessonBatches(CONFIG, 5, LAB, places[at]).next().tokens, batches[at].tokens)
+    assert not torch.equal(LessonBatches(CONFIG, 6, LAB, Cursor()).next().tokens[:1, :8], batches[0].tokens[:1, :8])
+    assert all(batch.tokens.numel() <= CONFIG.seq_len * CONFIG.batch_size for batch in batches)
 
 
 def test_only_answers_weigh_fully_and_padding_not_at_all() -> None:
-    """START q ANSWER a END END: the answer and its END weigh 1, the question a tenth, the padding nothing."""
-    short = [START, *encode("q"), ANSWER, *encode("a"), END]
-    long = [*short[:1], *encode("quite"), *short[2:]]
-    weights = weigh(pad([short, long]))
-    assert weights[0].tolist() == pytest.approx([0.1, 0.1, 1, 1, 0, 0, 0, 0])
-    assert weights[1].tolist() == pytest.approx([0.1] * 6 + [1, 1])
+    """The answer and its end weigh 1, the question a tenth, the padding nothing."""
+    batch = pad_lessons([LAB.lesson(Exchange("q", "a")), LAB.lesson(Exchange("quite", "a"))], LAB)
+    assert batch.weights is not None and batch.tokens.shape == (2, 9)
+    assert batch.weights[0].tolist() == pytest.approx([0.1, 0.1, 1, 1, 0, 0, 0, 0])
+    assert batch.weights[1].tolist() == pytest.approx([0.1] * 6 + [1, 1])
 
 
 def test_innate_facts_are_real_ones() -> None:

@@ -10,7 +10,7 @@ import torch
 from lab.config import ConfigError, DataConfig, RunConfig
 from lab.data import encode_document, open_corpus, preview
 from lab.learning.checkpoint import load_newest
-from lab.models import Brain, build
+from lab.models import Brain, Reading, build
 from lab.models.checkpoint import load_weights, save_brain
 from lab.models.sampling import stream_tokens
 from lab.text import LAB, Exchange
@@ -51,6 +51,13 @@ def write(
             held.clear()
     if held:
         yield template.tokenizer.decode(held)
+
+
+@torch.no_grad()
+def look_inside(brain: Brain, text: str) -> dict[str, Reading]:
+    """Give what can be looked at inside a brain after it has read `text`."""
+    tokens = torch.tensor([brain.template.begin(text)], device=next(brain.parameters()).device)
+    return brain.inspect(brain(tokens)[1])
 
 
 def export_trained(config: RunConfig, folder: Path, to: Path, *, half: bool = False) -> list[Path]:

@@ -108,6 +108,12 @@ class Template(Protocol):
     def begin(self, text: str) -> list[int]:
         """Give the prompt that goes on from `text`."""
 
+    def head(self, tokens: Sequence[int], longest: int) -> list[int]:
+        """Give what a lesson or document begins with: all up to where an answer is due, or at most `longest` tokens of a text."""
+
+    def asks(self, prompt: Sequence[int]) -> bool:
+        """Say whether an answer is due after this prompt."""
+
     def show(self, tokens: Sequence[int]) -> str:
         """Draw tokens for people to look at, marks as signs."""
 

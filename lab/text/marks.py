@@ -96,6 +96,13 @@ class Marks:
     def begin(self, text: str) -> list[int]:
         return [self.start, *self.tokenizer.encode(text)]
 
+    def head(self, tokens: Sequence[int], longest: int) -> list[int]:
+        tokens = list(tokens[: tokens.index(self.stop)]) if self.stop in tokens else list(tokens)
+        return tokens[: tokens.index(self.answer) + 1] if self.answer in tokens else tokens[:longest]
+
+    def asks(self, prompt: Sequence[int]) -> bool:
+        return prompt[-1] == self.answer
+
     def show(self, tokens: Sequence[int]) -> str:
         drawn: Mapping[int, str] = {
             self.unknown: I_DO_NOT_KNOW, self.answer: " → ", self.note: "• ", self.quiz: " ⇒ ", self.start: " ", self.sort: "sort: ",

@@ -1,0 +1,133 @@
+"""A reader, a learner and weights that are a dictionary: so tests of minds test their code, and no brain.
+
+"THING is VALUE." is a note that answers "What is THING?"; learnt are just the questions that a night was taught.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from lab.config import MindConfig
+from lab.disk import write_durably
+from lab.learning import Dream, Progress
+from lab.mind.language import ENGLISH
+from lab.mind.replies import MindError
+from lab.mind.reader import Found, Note, Pair, Reply
+
+SAID = re.compile(r"^(?P<thing>.+?) is (?P<value>.+?)[.!]?$")
+UNKNOWN = Reply(None, 1.0, 1.0)
+
+
+def pair_of(note: str) -> Pair | None:
+    """What a note answers."""
+    found = SAID.match(note)
+    return (f"What is {found['thing'][:1].lower()}{found['thing'][1:]}?", found["value"]) if found else None
+
+
+class Dictionary:
+    """See lab.mind.reader.contract."""
+
+    language = ENGLISH
+    unknown_threshold = 0.5
+
+    def __init__(self, learnt: dict[str, str] | None = None) -> None:
+        self.learnt = dict(learnt or {})
+
+    def hear(self, text: str) -> str:
+        return "ask" if text.endswith("?") else "teach" if pair_of(text) else "talk"
+
+    def surprise(self, text: str) -> float:
+        return float(len(text))
+
+    def answer(self, questions: Sequence[str], notes: Sequence[Sequence[str]] | None = None) -> list[Reply]:
+        if notes is None:
+            return [Reply(self.learnt[q], 1.0, 0.0) if q in self.learnt else UNKNOWN for q in questions]
+        replies = []
+        for question, some in zip(questions, notes, strict=True):
+            pairs = dict(pair for pair in map(pair_of, some) if pair)
+            replies.append(Reply(pairs[question], 1.0, 0.0) if question in pairs else UNKNOWN)
+        return replies
+
+    def guess(self, questions: Sequence[str]) -> list[Reply]:
+        return self.answer(questions)
+
+    def read(self, question: str, note: str) -> Reply:
+        pair = pair_of(note)
+        return Reply(pair[1], 1.0, 0.0) if pair else UNKNOWN
+
+    def doubts(self, questions: Sequence[str]) -> list[float]:
+        return [float(question not in self.learnt) for question in questions]
+
+    def believe(self, asked: Sequence[tuple[str, Found]], among: int) -> list[list[float]]:
+        return [[float((pair_of(note.text) or ("",))[0] == q) for note, _ in found] for q, found in asked]
+
+    def about_one(self, new: Note, older: Sequence[Note]) -> list[float]:
+        return [float(bool(new.question) and new.question == old.question) for old in older]
+
+    def questions_of(self, notes: Sequence[str]) -> list[tuple[Pair, ...]]:
+        return [(pair,) if pair else () for pair in map(pair_of, notes)]
+
+    def quiz(self, notes: Sequence[str], count: int, draws: torch.Generator) -> list[list[Pair]]:
+        return [[*pairs] for pairs in self.questions_of(notes)]
+
+    def plainly(self, questions: Sequence[str]) -> list[str]:
+        return list(questions)
+
+    def readings(self, question: str, at_least: float) -> dict[str, float]:
+        return {question: 1.0}
+
+    def recites(self, pairs: Sequence[tuple[str, str | None]]) -> list[bool]:
+        return [self.learnt.get(question) == answer for question, answer in pairs]
+
+
+class DictionaryLearner:
+    """See lab.mind.night.learner; `loses` are questions that every night forgets."""
+
+    def __init__(self, learnt: dict[str, str], loses: Sequence[str] = ()) -> None:
+        self.before, self.after, self.loses = Dictionary(learnt), Dictionary(learnt), loses
+
+    def dream(
+        self, count: int, begins: Sequence[str], questions: Sequence[str], draws: torch.Generator, *, again: bool,
+        stop: Callable[[], bool],
+    ) -> Iterator[list[Dream]]:  # fmt: skip
+        yield []
+
+    def alter(self, questions: Sequence[str], places: Sequence[int], draws: torch.Generator) -> list[str]:
+        return list(questions)
+
+    def hold(self, dreams: Sequence[Dream], pairs: Sequence[Pair]) -> bool:
+        return bool(pairs)
+
+    def learn(
+        self, pairs: Sequence[tuple[str, str | None]], config: MindConfig, *, steps: int, seed: int,
+        stop: Callable[[], bool],
+    ) -> Iterator[Progress]:  # fmt: skip
+        for step, (question, answer) in enumerate(pairs, 1):
+            if stop():
+                return
+            self.after.learnt.pop(question, None)
+            if answer is not None:
+                self.after.learnt[question] = answer
+            yield Progress(step, len(pairs), step, 0.0, 0.0)
+        for question in self.loses:
+            self.after.learnt.pop(question, None)
+
+    def take_back(self) -> None:
+        self.after.learnt = dict(self.before.learnt)
+
+
+class DictionaryWeights:
+    """See lab.mind.weights: brain-N is a JSON file."""
+
+    model, loses = "dictionary", ()
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _path(self, night: int) -> Path:
+        return self.folder / f"brain-{night}" / "learnt.json"
