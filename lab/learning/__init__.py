@@ -5,7 +5,7 @@ from lab.learning.consolidation import consolidate, hold, make_room
 from lab.learning.contradictions import Contradictions
 from lab.learning.dreams import Dream, alter, dream
 from lab.learning.machine import Machine, choose_machine
-from lab.learning.practice import Progress, answer_loss, answers_of, copy_brain, practise
+from lab.learning.practice import Practice, Progress, answer_loss, answers_of, copy_brain, practise
 from lab.learning.strategies import NEED_MEMORY, STRATEGIES, Dreams, Strategy
 from lab.learning.trainer import UnstableError, rate_at, train
 from lab.learning.writing import export_trained, load_trained, preview_data, write
@@ -18,6 +18,7 @@ __all__ = [
     "Dream",
     "Dreams",
     "Machine",
+    "Practice",
     "Progress",
     "Strategy",
     "UnstableError",

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor, nn
 
 from lab.config import ConfigError, TrainingConfig
+
+Placed = TypeVar("Placed", bound=Tensor | nn.Module)
+CHIPS: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.mps}  # devices with a random generator of their own
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,23 @@ class Machine:
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """A context that computes in bf16 where that was chosen."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def place(self, what: Placed) -> Placed:
+        """Give a tensor or a module on this machine's device."""
+        return what.to(self.device)  # type: ignore[return-value]  # `to` gives what it is called on
+
+    def random_states(self) -> dict[str, Tensor]:
+        """Where torch's own random generators stand, the CPU's and the device's. Nothing here draws from Python's or numpy's."""
+        states = {"random": torch.get_rng_state()}
+        if chip := CHIPS.get(self.device.type):
+            states[f"random.{self.device.type}"] = chip.get_rng_state()
+        return states
+
+    def set_random_states(self, states: Mapping[str, Tensor]) -> None:
+        """Take back what `random_states` gave, as far as this machine has those generators."""
+        torch.set_rng_state(states["random"])
+        if (name := f"random.{self.device.type}") in states:
+            CHIPS[self.device.type].set_rng_state(states[name])
 
 
 def choose_machine(config: TrainingConfig) -> Machine:
