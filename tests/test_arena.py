@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,7 @@ from lab.learning import STRATEGIES, Strategy, choose_machine
 from lab.models import count_parameters
 from lab.store import ArenaLog, LogWriter, Run, RunStore, connect
 from lab.store.runs import now
+from lab.text import LAB
 from tests.conftest import wait_until
 
 TINY: dict[str, Any] = {
@@ -189,15 +191,13 @@ def test_edges_can_mix() -> None:
     hard = segments(tasks, "hard", 0.2, 1)
     for mode in ("blurry", "task-free"):
         mixed = segments(tasks, mode, 0.2, 1)
-        assert sorted(tuple(one) for some in mixed for one in some) == sorted(
-            tuple(one) for some in hard for one in some
-        )
+        assert Counter(one for some in mixed for one in some) == Counter(one for some in hard for one in some)
     blurry = segments(tasks, "blurry", 0.2, 1)
-    own = [set(map(tuple, stretch)) for stretch in hard]
-    moved = sum(tuple(lesson) not in own[i] for i, stretch in enumerate(blurry) for lesson in stretch)
+    own = [set(stretch) for stretch in hard]
+    moved = sum(lesson not in own[i] for i, stretch in enumerate(blurry) for lesson in stretch)
     assert 0.15 < moved / sum(map(len, hard)) < 0.25
     free = segments(tasks, "task-free", 0.2, 1)
-    shares = [np.mean([tuple(lesson) in own[2] for lesson in stretch]) for stretch in free]
+    shares = [np.mean([lesson in own[2] for lesson in stretch]) for stretch in free]
     assert shares[2] == max(shares) and shares[1] > 0 and shares[3] > 0
 
 
@@ -267,8 +267,8 @@ def test_everybody_has_as_many_parameters() -> None:
 def test_every_ablation_takes_something_away() -> None:
     """And the winner itself is a QOR."""
     whole = find_contestant("qor", TUNED)
-    assert whole.model == "qor" and {"no-gate", "one-period"} <= set(ablations(TUNED))
-    for name in ablations(TUNED):
+    assert whole.model == "qor" and {"no-gate", "one-period"} <= set(ablations("qor", TUNED))
+    for name in ablations("qor", TUNED):
         less = find_contestant(f"qor/{name}", TUNED)
         assert (less.strategies, less.changes) != (whole.strategies, whole.changes)
 
@@ -309,13 +309,14 @@ def test_replay_keeps_to_its_bytes(name: str, budget: int) -> None:
 
     brain = build("baseline", brain_config(find_contestant("baseline", TUNED), config, TUNED))
     for task in make_stream(config, 1, "forward"):
-        lessons = [e.lesson() for e in task.train]
-        before = {tuple(one) for one in strategy.lessons()}
-        strategy.meet(lessons)
+        lessons = [LAB.lesson(e.exchange) for e in task.train]
+        strategy.meet((), LAB)
+        before = {lesson.tokens for lesson in strategy.lessons()}
+        strategy.meet(lessons, LAB)
         strategy.begin(brain)
         strategy.finish(lessons)
         assert 0 < strategy.stored_bytes() <= budget
-    assert before & {tuple(one) for one in strategy.lessons()}, "the first task's are still there"
+    assert before & {lesson.tokens for lesson in strategy.lessons()}, "the first task's are still there"
 
 
 def test_equal_tokens_give_a_rehearser_fewer_steps(tmp_path: Path) -> None:
@@ -524,22 +525,22 @@ def test_one_seed_and_a_paused_run_say_so(store: RunStore) -> None:
 
 def test_answers_are_free_running_and_end_by_themselves() -> None:
     """A brain that writes the right letters and then goes on has not answered; one that stops has."""
-    from lab.data.tokenizer import ANSWER, END
-    from lab.models import Brain
+    from lab.config import BrainConfig
+    from lab.models import Brain, State
 
     class Parrot(Brain):
         """Writes x, and then ends or does not."""
 
         def __init__(self, ends: bool) -> None:
-            super().__init__()
+            super().__init__(BrainConfig())
             self.weight, self.ends = torch.nn.Parameter(torch.zeros(1)), ends
 
         def forward(self, tokens: Any, state: Any = None) -> Any:
             logits = torch.zeros(*tokens.shape, 264)
-            after = (tokens != ANSWER) & torch.tensor(self.ends)
+            after = (tokens != LAB.answer) & torch.tensor(self.ends)
             logits[..., ord("x")] = torch.where(after, 0.0, 1.0)
-            logits[..., END] = torch.where(after, 1.0, 0.0)
-            return logits, state
+            logits[..., LAB.stop] = torch.where(after, 1.0, 0.0)
+            return logits, State()
 
     few = [Example("a?", "x"), Example("b?", "x")]
     assert answer(Parrot(True), few, 3) == ["x", "x"] and answer(Parrot(False), few, 1) == ["", ""]

@@ -15,8 +15,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from lab.config import ConfigError, QORConfig, RunConfig, TrainingConfig, build_config
-from lab.data.tokenizer import encode_answer
+from lab.config import ConfigError, RunConfig, TrainingConfig, build_config
+from lab.config.brains.qor import QORConfig
+from lab.data import Batch
 from lab.events import Checkpointed, Evaluated, Event, Finished, Notice, RolledBack, Sampled, Started, Step
 from lab.learning import (
     Practice,
@@ -37,6 +38,7 @@ from lab.learning.state import RunState
 from lab.learning.surprise import RunningSurprise
 from lab.models import Brain, build
 from lab.models.checkpoint import load_brain
+from lab.text import LAB, Exchange
 from tests.conftest import tiny
 
 
@@ -319,7 +321,7 @@ def test_training_on_facts_teaches_facts(model: str, tmp_path: Path) -> None:
     assert [e.bpb for e in events if isinstance(e, Evaluated)][-1] < 4
     steps = [e for e in events if isinstance(e, Step)]
     assert [e.step for e in steps] == list(range(1, 151)) and steps[-1].tokens == 150 * 4 * 32
-    assert all((e.fire_rate is not None) == (model == "qor") for e in steps)
+    assert all((e.measures.keys() == {"fire_rate"}) == (model == "qor") for e in steps)
     assert {e.step for e in events if isinstance(e, Checkpointed)} == set(range(10, 151, 10))
     brain, step = load_trained(config, tmp_path)
     assert step == 150 and len("".join(write(brain, "The", length=20))) > 0
@@ -502,13 +504,13 @@ def test_practice_does_not_move_on_a_gradient_that_is_not_finite(rates: bool) ->
     """A night or a task of the arena leaves the brain as it was at that step, and goes on at the next."""
 
     class Broken(Strategy):
-        def penalty(self, batch: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        def penalty(self, batch: Batch, logits: torch.Tensor) -> torch.Tensor:
             steps.append(len(steps) + 1)
             return logits.sum() * (float("nan") if len(steps) == 2 else 0.0)
 
     steps: list[int] = []
     brain = build("qor", QORConfig(16, 1, 2, cms_med_freq=2, cms_slow_freq=3))
-    lessons = [encode_answer("sun", "day").tolist()] * 4
+    lessons = [LAB.lesson(Exchange("sun", "day"))] * 4
     weights = [torch.cat([p.detach().flatten() for p in brain.parameters()])]
     broken = Broken(choose_machine(TrainingConfig(precision="fp32")))
     for _ in practise(brain, lessons, [broken], Practice(3, 4, 0.01, rates=rates)):

@@ -105,8 +105,8 @@ def test_what_is_written_side_by_side_is_what_is_written_alone(name: str) -> Non
     """Of prompts that are alike or of other lengths, and of which some end long before others."""
     brain = grown(name)
     prompts = [[7, 8, 9], [7, 8, 9], [1, 2], [4, 4, 4, 4, 4, 4], [200, 100]]
-    stop = complete(brain, [[7, 8, 9]], 9, stop=-1)[0].tokens[4]
-    assert stop not in complete(brain, [[1, 2]], 9, stop=-1)[0].tokens[:4]
+    first, other = (complete(brain, [prompt], 30, stop=-1)[0].tokens for prompt in ([7, 8, 9], [1, 2]))
+    stop = next(token for token in first[3:] if token not in other[:4])
     for some in (prompts, prompts[:2]):
         for prompt, one in zip(some, complete(brain, some, 30, stop=stop), strict=True):
             (alone,) = complete(brain, [prompt], 30, stop=stop)
@@ -135,7 +135,9 @@ def test_every_ending_that_is_likely_enough_is_found(name: str) -> None:
     sure = brain(torch.tensor([[7, 8, 9, token] for token in range(LAB.tokenizer.size)]))[0].log_softmax(-1)
     each = {(): float(sure[0, 2, stop])}
     each |= {
-        (token,): float(sure[token, 2, token] + sure[token, 3, stop]) for token in range(LAB.tokenizer.size) if token != stop
+        (token,): float(sure[token, 2, token] + sure[token, 3, stop])
+        for token in range(LAB.tokenizer.size)
+        if token != stop
     }
     bound = sum(sorted(each.values())[-21:-19]) / 2
     found = {tuple(w): p for w, p in likely_endings(brain, [7, 8, 9], 1, stop=stop, at_least=math.exp(bound))}
@@ -208,7 +210,7 @@ def test_chunked_delta_rule_equals_the_recurrence() -> None:
     beta, log_keep = torch.rand(B, T, H, 1).double(), -0.3 * torch.rand(B, T, H, 1).double()
     N = B * H
     low = torch.full((N, 1), 1e-6, dtype=torch.float64)
-    state = DeltaState(q.new_zeros(N, d, d), q.new_zeros(N, d, d), low, low[:, :0], None, low[0, 0])
+    state = DeltaState(q.new_zeros(N, d, d), q.new_zeros(N, d, d), low, low[:, :0], None, low[0, 0], 2)
     fast, after = layer._scan((q, k, v, beta, log_keep), state)
 
     memory, reference = torch.zeros(B, H, d, d).double(), torch.zeros(B, H, d, d).double()  # from values to keys: S
@@ -267,7 +269,10 @@ def test_a_fresh_memory_changes_nothing(name: str) -> None:
             parameter += 0.1
     added = add_memory(name, brain, 64)
     assert torch.equal(added(tokens)[0], brain(tokens)[0]) and added.config.memory_slots == 64
-    plain, built = build(name, FAMILIES[name].config(**SMALL)), build(name, FAMILIES[name].config(**SMALL, memory_slots=64))
+    plain, built = (
+        build(name, FAMILIES[name].config(**SMALL)),
+        build(name, FAMILIES[name].config(**SMALL, memory_slots=64)),
+    )
     assert torch.equal(built(tokens)[0], plain(tokens)[0])
     extra = set(built.state_dict()) - set(plain.state_dict())
     fast = {key for key, _ in built.bands()[0].parameters}

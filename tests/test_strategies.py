@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,21 @@ from torch import Tensor
 
 from lab.arena.contestants import find_contestant, settings
 from lab.arena.runner import compete
-from lab.config import BRAINS, ArenaConfig, ConfigError, TrainingConfig
-from lab.data.tokenizer import ANSWER, END, START, UNKNOWN, encode, encode_answer
+from lab.config import FAMILIES, ArenaConfig, ConfigError, TrainingConfig
+from lab.data import Batch
 from lab.learning import Machine, Practice, choose_machine, load_newest, practise, save_checkpoint
-from lab.learning.dreams import Opening, _begin_again, dream
+from lab.learning.dreams import _begin_again, dream
 from lab.learning.practice import copy_brain
 from lab.learning.strategies import STRATEGIES, Dreams, Strategy
 from lab.learning.strategies.bands import Bands, split_speeds
 from lab.learning.strategies.replay import Replay
 from lab.learning.strategies.slots import Slots
 from lab.learning.strategies.sparse import Sparse
-from lab.models import MODELS, Brain, build
+from lab.models import Brain, build
 from lab.models.memory import memory_of
+from lab.text import LAB, Exchange, Lesson
+from lab.text.bytes import Bytes
+from lab.text.marks import Marks
 
 CPU = Machine(torch.device("cpu"), "fp32", 1)
 MAKE: dict[str, Callable[[], Strategy]] = {
@@ -33,20 +37,20 @@ MAKE: dict[str, Callable[[], Strategy]] = {
 }
 
 
-def lessons(*facts: str) -> list[list[int]]:
+def lessons(*facts: str) -> list[Lesson]:
     """What was written as question=answer."""
-    return [encode_answer(*fact.split("=")).tolist() for fact in facts]
+    return [LAB.lesson(Exchange(*fact.split("="))) for fact in facts]
 
 
 FIRST, SECOND = lessons("cat=meow", "dog=woof", "cow=moo", "pig=oink"), lessons("sun=day", "moon=night", "star=far")
 
 
 def small(name: str, memory_slots: int = 64, width: int = 16) -> Brain:
-    return build(name, BRAINS[name](width=width, layers=2, heads=2, memory_slots=memory_slots))
+    return build(name, FAMILIES[name].config(width=width, layers=2, heads=2, memory_slots=memory_slots))
 
 
 def learn(
-    brain: Brain, task: Sequence[Sequence[int]], *strategies: Strategy, steps: int = 20, lr: float = 0.01
+    brain: Brain, task: Sequence[Lesson], *strategies: Strategy, steps: int = 20, lr: float = 0.01
 ) -> list[float]:
     """Practise a task and finish it; the losses."""
     how = Practice(steps, 4, lr, seed=3, whole=1.0, rates=True)
@@ -64,7 +68,7 @@ def weights(brain: Brain) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in brain.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_sparse_moves_only_the_rows_of_chosen_slots(name: str) -> None:
     """All weights learn the first task; then at most 5 rows a step, all of them read, and with dreams beside as well."""
     for others in ([], [Dreams(CPU, 5, ratio=1.0)]):
@@ -120,7 +124,7 @@ def test_the_background_of_sparse_is_held_and_outlives_a_checkpoint(tmp_path: Pa
     assert torch.equal(sparse.held["readers"], again.held["readers"])
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_slots_move_only_the_memory_layer(name: str) -> None:
     """All of its five tensors, and nothing else, from the second task on."""
     brain, slots = small(name), Slots(CPU)
@@ -139,7 +143,7 @@ def test_a_brain_without_memory_is_refused_with_a_remedy(kind: type[Strategy]) -
         learn(small("qor", 0), FIRST, kind(CPU))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_a_sleep_frees_the_fast_band_and_moves_its_knowledge_into_the_slow(name: str) -> None:
     """Fast MLPs are as before the task, slow ones moved, all else as the task left it, and the student nears its teacher."""
     brain, bands = small(name, 0), Bands(CPU, 5, count=48, steps=40)
@@ -172,12 +176,12 @@ def test_a_sleep_frees_the_fast_band_and_moves_its_knowledge_into_the_slow(name:
 def test_a_plain_transformer_needs_two_blocks_for_two_speeds() -> None:
     """With one there would be nothing to move what was learnt into."""
     with pytest.raises(ConfigError, match="layers must be at least 2"):
-        split_speeds(build("baseline", BRAINS["baseline"](width=16, layers=1, heads=2)))
+        split_speeds(build("baseline", FAMILIES["baseline"].config(width=16, layers=1, heads=2)))
     fast, slow = split_speeds(small("baseline", 0))
     assert len(fast) == len(slow) == 2
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_strategy_leaves_a_plain_brain_that_can_be_made_again(name: str, strategy: str) -> None:
     """Two tasks, twice from the same seed: bit for bit the same, with every weight open and as it was named."""
@@ -199,23 +203,23 @@ def test_a_brain_dreams_again_of_what_had_an_answer() -> None:
     """Openings are kept, with what never comes in them; the rest begins as questions did that were answered, cut at a word."""
     draws, brain = torch.Generator().manual_seed(3), small("baseline")
     learn(brain, FIRST, Strategy(CPU, 5), steps=40)
-    openings = (Opening(START, 0.5, 40, never=tuple(encode("o"))),)
+    openings = (replace(LAB.closed(), share=0.5, longest=40, never=(ord("o"),)),)
     found = [one.tokens for batch in dream(brain, 60, draws, openings=openings) for one in batch]
     assert len(found) == len(set(found)) and len(found) > 20 and not any(ord("o") in one for one in found[:20])
-    asked = [(START, *encode("what is"), ANSWER, *encode("it"), END), (START, *encode("who are"), ANSWER, UNKNOWN, END)]
-    begins = _begin_again(asked, 20, draws)
-    assert len(begins) == 20 and all(begin == [START, *encode("what ")] for begin in begins)
-    assert _begin_again(asked[1:], 20, draws) == []
+    asked = [LAB.lesson(Exchange("what is", "it")).tokens, LAB.lesson(Exchange("who are")).tokens]
+    begins = _begin_again(LAB, asked, 20, draws)
+    assert len(begins) == 20 and all(begin == LAB.begin("what ") for begin in begins)
+    assert _begin_again(LAB, asked[1:], 20, draws) == []
 
 
 def test_a_small_last_batch_does_not_end_a_night(monkeypatch: pytest.MonkeyPatch) -> None:
     """Practice that ends early looks at all lessons: two that are known by heart say nothing about twenty-four that are not."""
-    brain = build("baseline", BRAINS["baseline"](width=32, layers=1))
-    lessons = [encode_answer(f"What is number {i}?", str(i)).tolist() for i in range(26)]
+    brain = build("baseline", FAMILIES["baseline"].config(width=32, layers=1))
+    lessons = [LAB.lesson(Exchange(f"What is number {i}?", str(i))) for i in range(26)]
 
-    def known_in_small_batches(brain: Brain, chosen: Sequence[Any], *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def known_in_small_batches(brain: Brain, chosen: Sequence[Any], *_: Any) -> tuple[Any, ...]:
         loss = sum(weight.sum() for weight in brain.parameters()) * 0 + (0.0 if len(chosen) == 2 else 1.0)
-        return loss, torch.zeros(1, 2, dtype=torch.int64), torch.zeros(1)
+        return loss, Batch(torch.zeros(1, 2, dtype=torch.int64), torch.zeros(1, 1)), torch.zeros(1), None
 
     monkeypatch.setattr("lab.learning.practice._loss", known_in_small_batches)
     strategy = STRATEGIES["naive"](choose_machine(TrainingConfig()), 0)
@@ -228,8 +232,14 @@ def test_replay_holds_tokens_of_any_vocabulary_within_its_budget(
     vocabulary: int, token_bytes: int, tmp_path: Path
 ) -> None:
     """Each comes back as it was, through a checkpoint too, and costs what its type needs."""
-    brain = MODELS["baseline"](BRAINS["baseline"](width=8, layers=1, heads=2), vocabulary)
-    task = [[START, vocabulary - 1 - i, ANSWER, vocabulary // 2, END] for i in range(20)]
+
+    class Wide(Bytes):
+        size = vocabulary
+
+    template = Marks(Wide())
+    brain = build("baseline", FAMILIES["baseline"].config(width=8, layers=1, heads=2), template=template)
+    marks = template.start, template.answer, template.stop
+    task = [template.restore([marks[0], vocabulary - 1 - i, marks[1], vocabulary // 2, marks[2]]) for i in range(20)]
     replay = Replay(CPU, 5, budget=160)
     learn(brain, task, replay, steps=2)
     kept = replay.lessons()
@@ -240,6 +250,7 @@ def test_replay_holds_tokens_of_any_vocabulary_within_its_budget(
     assert found is not None
     again = Replay(CPU, 5)
     again.held = found.tensors
+    again.meet((), template)
     assert again.lessons() == kept
     learn(brain, task, replay, steps=2)
 

@@ -12,9 +12,7 @@ from lab.models.sampling import complete
 def answer(brain: Brain, examples: Sequence[Example], longest: int) -> list[str]:
     """Give the brain's free-running greedy answers of up to `longest` tokens; one that does not end by itself is none."""
     template = brain.template
-    written = complete(
-        brain, [template.prompt(example.exchange) for example in examples], longest, stop=template.stop
-    )
+    written = complete(brain, [template.prompt(example.exchange) for example in examples], longest, stop=template.stop)
     return [template.tokenizer.decode(answer.tokens) if answer.ended else "" for answer in written]
 
 

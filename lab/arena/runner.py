@@ -18,9 +18,8 @@ from torch.nn import functional as F
 from lab.arena.asking import answer, first_wordings, spread
 from lab.arena.contestants import Contestant, Settings, brain_config, make_strategies
 from lab.arena.streams import Example, OpenLessons, make_stream, segments
-from lab.config import ArenaConfig, TrainingConfig
-from lab.data.curriculum.batches import pad
-from lab.data.tokenizer import encode
+from lab.config import FAMILIES, ArenaConfig, TrainingConfig
+from lab.data import pad_lessons
 from lab.events import Answered, ArenaEvent, Begun, Practised, Probed, Scored, TaskEnded
 from lab.learning import (
     Contradictions,
@@ -35,6 +34,8 @@ from lab.learning import (
     save_checkpoint,
 )
 from lab.models import Brain, build
+from lab.models.checkpoint import load_weights
+from lab.text import Lesson
 
 PROBED = 32  # examples of a task that are looked at while another is learnt
 ROWS = 64
@@ -88,11 +89,14 @@ class _Cell:
         self.tuned, self.stop = tuned, stop
         self.config, self.contestant, self.seed, self.order, self.folder = config, contestant, seed, order, folder
         self.tasks = make_stream(config, seed, order)
-        self.stretches = segments(self.tasks, config.mode, config.blur, seed)
         self.machine: Machine = choose_machine(TrainingConfig(threads=1, device=config.device))
         self.brain: Brain = self.machine.place(
             build(contestant.model, brain_config(contestant, config, tuned), seed=seed)
         )
+        template = self.brain.template
+        stretches = segments(self.tasks, config.mode, config.blur, seed)
+        self.stretches = [[template.lesson(exchange) for exchange in stretch] for stretch in stretches]
+        encode = template.tokenizer.encode
         self.longest = 1 + max(len(encode(one.answer)) for task in self.tasks for one in (*task.train, *task.test))
         self.strategies = make_strategies(contestant, config, self.machine, seed, tuned)
         self.done, self._began, self._counted = -1, 0.0, 0
@@ -114,7 +118,7 @@ class _Cell:
         found, _ = load_newest(self.folder)
         if found is None:
             return
-        self.brain.load_state_dict({n[6:]: t for n, t in found.tensors.items() if n.startswith("brain.")})
+        load_weights(self.brain, {n[6:]: t for n, t in found.tensors.items() if n.startswith("brain.")})
         self.done = found.numbers["step"]
         for i, strategy in enumerate(self.strategies):
             mark = f"held{i}."
@@ -166,14 +170,14 @@ class _Cell:
         lessons.close()
         self.brain.eval()
 
-    def _past(self, place: int) -> list[list[int]]:
+    def _past(self, place: int) -> list[Lesson]:
         """The lessons of past tasks that still stand, for whoever declares to open them."""
         if not any(strategy.opens_past for strategy in self.strategies):
             return []
-        kept: list[list[int]] = []
+        kept: list[Lesson] = []
         for stretch in self.stretches[:place]:
-            new = Contradictions(stretch)
-            kept = [lesson for lesson in kept if not new.against(lesson)]
+            new = Contradictions(stretch, self.brain.template)
+            kept = [lesson for lesson in kept if not new.against(lesson.tokens)]
             kept += stretch
         return kept[: len(kept) - len(self.stretches[place - 1])]
 
@@ -187,7 +191,7 @@ class _Cell:
             "seconds": lambda steps, tokens: (time.monotonic() - self._began) / config.seconds,
         }
         how = Practice(
-            config.steps, config.batch_size, tuned["rates"][self.contestant.model], 1000 * self.seed + place,
+            config.steps, config.batch_size, tuned["rates"].get(self.contestant.model, FAMILIES[self.contestant.model].lr), 1000 * self.seed + place,
             whole=tuned["whole"]["weight"], rates=True, spent=aims[config.equal], stop=self.stop,
         )  # fmt: skip
         yield from practise(self.brain.train(), lessons, self.strategies, how)
@@ -206,8 +210,8 @@ class _Cell:
         dreamers = [strategy for strategy in self.strategies if isinstance(strategy, Dreams)]
         if not dreamers or place < 2:
             return None
-        dreamt = {tuple(one.tokens) for strategy in dreamers for one in strategy.dreamt}
-        past = {tuple(lesson) for stretch in self.stretches[: place - 1] for lesson in stretch}
+        dreamt = {one.tokens for strategy in dreamers for one in strategy.dreamt}
+        past = {lesson.tokens for stretch in self.stretches[: place - 1] for lesson in stretch}
         return len(past & dreamt) / len(past)
 
     def _probe(self, at: float, place: int) -> Iterator[ArenaEvent]:
@@ -237,14 +241,14 @@ class _Cell:
     @torch.no_grad()
     def _loss(self, examples: Sequence[Example]) -> float:
         """Mean cross-entropy of the answers' tokens, nats: it rises before recall breaks."""
-        lessons = sorted((one.lesson() for one in examples), key=len)
+        lessons = sorted((self.brain.template.lesson(one.exchange) for one in examples), key=len)
         total, count = 0.0, 0
         for begin in range(0, len(lessons), ROWS):
-            batch = self.machine.place(pad(lessons[begin : begin + ROWS]))
-            logits, _ = self.brain(batch[:, :-1])
-            told = answers_of(batch)
-            total += float(F.cross_entropy(logits.float()[told], batch[:, 1:][told], reduction="sum"))
-            count += int(told.sum())
+            batch = self.machine.place(pad_lessons(lessons[begin : begin + ROWS], self.brain.template))
+            logits, _ = self.brain(batch.tokens[:, :-1])
+            answers = answers_of(batch)
+            total += float(F.cross_entropy(logits.float()[answers], batch.tokens[:, 1:][answers], reduction="sum"))
+            count += int(answers.sum())
         return total / count
 
 

@@ -115,7 +115,11 @@ def build_config(options: dict[str, Any]) -> RunConfig:
     """
     left = dict(options)
     recipe, model, preset = left.pop("recipe", None), left.pop("model", DEFAULT), left.pop("preset", "tiny")
-    for name, value, known in (("recipe", recipe or RECIPES[0], RECIPES), ("model", model, FAMILIES), ("preset", preset, PRESETS)):
+    for name, value, known in (
+        ("recipe", recipe or RECIPES[0], RECIPES),
+        ("model", model, FAMILIES),
+        ("preset", preset, PRESETS),
+    ):
         if value not in known:
             raise ConfigError(f"{name} must be one of {', '.join(known)}; got {value!r}.", name)
     family = FAMILIES[model]

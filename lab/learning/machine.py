@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from lab.config import ConfigError, TrainingConfig
+from lab.data import Batch
 
-Placed = TypeVar("Placed", bound=Tensor | nn.Module)
+Placed = TypeVar("Placed", bound=Tensor | nn.Module | Batch)
 CHIPS: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.mps}  # devices with a random generator of their own
 
 
@@ -29,7 +30,7 @@ class Machine:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def place(self, what: Placed) -> Placed:
-        """Give a tensor or a module on this machine's device."""
+        """Give a tensor, a batch or a module on this machine's device."""
         return what.to(self.device)  # type: ignore[return-value]  # `to` gives what it is called on
 
     def random_states(self) -> dict[str, Tensor]:

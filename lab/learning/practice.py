@@ -15,14 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lab.data.curriculum.batches import pad, weigh
-from lab.data.tokenizer import END
+from lab.data import Batch, pad_lessons
 from lab.learning.machine import Machine
 from lab.learning.optimiser import AdamW, MultiRateOptimiser
-from lab.models import Brain
+from lab.models import Brain, State
+from lab.text import Lesson
 
 if TYPE_CHECKING:
-    from lab.learning.strategies.contract import Lesson, Strategy
+    from lab.learning.strategies.contract import Strategy
 
 LEARNT = 0.02  # nats per answer token below which a lesson is known by heart
 PATIENCE = 30  # steps between looks at whether all is learnt
@@ -69,18 +69,19 @@ def copy_brain(brain: Brain) -> Brain:
     return twin
 
 
-def answers_of(batch: Tensor) -> Tensor:
-    """batch (B, T) of lessons → which of the targets (B, T - 1) are an answer's."""
-    return weigh(batch) == 1
+def answers_of(batch: Batch) -> Tensor:
+    """A batch (B, T) of lessons → which of the targets (B, T - 1) are an answer's."""
+    assert batch.weights is not None
+    return batch.weights == 1
 
 
 def answer_loss(brain: Brain, lessons: Sequence[Lesson], machine: Machine) -> Tensor:
     """Mean cross-entropy of the answers' tokens, nats."""
-    batch = machine.place(pad(lessons))
+    batch = machine.place(pad_lessons(lessons, brain.template))
     with machine.autocast():
-        logits, _ = brain(batch[:, :-1])
-    told = answers_of(batch)
-    return F.cross_entropy(logits.float()[told], batch[:, 1:][told])
+        logits, _ = brain(batch.tokens[:, :-1])
+    answers = answers_of(batch)
+    return F.cross_entropy(logits.float()[answers], batch.tokens[:, 1:][answers])
 
 
 def practise(
@@ -93,7 +94,7 @@ def practise(
     """
     draws = torch.Generator().manual_seed(how.seed)
     for strategy in strategies:
-        strategy.meet(lessons)
+        strategy.meet(lessons, brain.template)
     weights, *_ = [strategy.begin(brain, how.old_loss) for strategy in strategies]
     machine = strategies[0].machine
     if not weights:
@@ -108,13 +109,19 @@ def practise(
         if not queue and lessons:
             queue = _batches([len(lesson) for lesson in lessons], how.batch_size, draws)
         chosen = queue.pop() if queue else []
-        loss, batch, logits = _loss(brain, [lessons[i] for i in chosen], machine, how.whole)
+        loss, batch, logits, state = _loss(brain, [lessons[i] for i in chosen], machine, how.whole)
         penalties = [machine.place(strategy.penalty(batch, logits)) for strategy in strategies]
         penalty = torch.stack(penalties).sum()
+        extra = None if state is None else brain.extra_loss(state)
         optimiser.clear()
-        (loss + penalty).backward()
+        (loss + penalty if extra is None else loss + penalty + extra).backward()
         optimiser.step(step, how.lr * min(1.0, step / WARM_UP, 1.5 * (1 - share)))
-        tokens += int((batch[:, 1:] != END).sum()) + len(batch) + sum(strategy.rehearsed() for strategy in strategies)
+        brain.after_step()
+        tokens += (
+            0
+            if batch.weights is None
+            else int((batch.weights > 0).sum()) + sum(strategy.rehearsed() for strategy in strategies)
+        )
         recent += (float(loss.detach()) - recent) * min(1.0, 2 * len(chosen) / max(1, len(lessons)))
         of = max(step, round((step - 1) / share)) if how.spent and share else how.steps
         yield Progress(step, of, tokens, float(loss.detach()), float(penalty.detach()))
@@ -132,17 +139,20 @@ def _batches(lengths: Sequence[int], size: int, draws: torch.Generator) -> list[
     return [batches[i] for i in torch.randperm(len(batches), generator=draws).tolist()]
 
 
-def _loss(brain: Brain, lessons: Sequence[Lesson], machine: Machine, whole: float) -> tuple[Tensor, Tensor, Tensor]:
+def _loss(
+    brain: Brain, lessons: Sequence[Lesson], machine: Machine, whole: float
+) -> tuple[Tensor, Batch, Tensor, State | None]:
+    """The loss on some lessons, the lessons side by side, their logits, and the state after them."""
     if not lessons:
         none = machine.place(torch.empty(0))
-        return none.sum(), none.long()[:, None], none
-    batch = machine.place(pad(lessons))
+        return none.sum(), Batch(none.long()[:, None], none[:, None]), none, None
+    batch = machine.place(pad_lessons(lessons, brain.template))
+    assert batch.weights is not None
     with machine.autocast():
-        logits, _ = brain(batch[:, :-1])
-    weights = weigh(batch)
-    weights = weights.where(weights == 1, weights.new_tensor(whole) * (weights > 0))
-    losses = F.cross_entropy(logits.float().flatten(0, 1), batch[:, 1:].flatten(), reduction="none")
-    return (losses * weights.flatten()).sum() / weights.sum(), batch, logits
+        logits, state = brain(batch.tokens[:, :-1])
+    weights = batch.weights.where(batch.weights == 1, whole * (batch.weights > 0))
+    losses = F.cross_entropy(logits.float().flatten(0, 1), batch.tokens[:, 1:].flatten(), reduction="none")
+    return (losses * weights.flatten()).sum() / weights.sum(), batch, logits, state
 
 
 class _Optimiser:

@@ -22,10 +22,10 @@ from lab.learning.machine import Machine
 from lab.learning.optimiser import MultiRateOptimiser
 from lab.learning.surprise import RunningSurprise
 from lab.models import Brain, build
-from lab.models.checkpoint import load_brain, save_brain
+from lab.models.checkpoint import load_brain, modern_names, save_brain
+from lab.text import LAB
 
 RETURNS = 2  # to one checkpoint; it may itself be what does not hold
-PERIODS = ("cms_med_freq", "cms_slow_freq")  # how often weights learn is each run's own choice: it changes no brain
 WIDER = "mlp_ratio"  # may grow: what is added to an MLP gives 0 at first, so it changes no answer
 
 
@@ -38,7 +38,8 @@ def begun_brain(config: RunConfig) -> Brain:
     begin_from = config.training.begin_from
     folder = Path(begin_from).expanduser()
     name, found = load_brain(folder / "brain" if (folder / "brain").is_dir() else folder)
-    free = {name: value for name, value in asdict(config.brain).items() if name in (*PERIODS, WIDER)}
+    periods = found.slow.values()  # how often weights learn is each run's own choice: it changes no brain
+    free = {name: value for name, value in asdict(config.brain).items() if name in (*periods, WIDER)}
     narrower = found.config.mlp_ratio > config.brain.mlp_ratio
     if name != config.model or replace(found.config, **free) != config.brain or narrower:
         raise ConfigError(
@@ -59,7 +60,7 @@ class RunState:
         self.config, self.machine = config, machine
         self.options = config.training
         self.checkpoints, self.begun = folder / "checkpoints", folder / "begun"
-        self.source = open_source(config.data)
+        self.source = open_source(config.data, LAB)
         self.validation = self.source.validate(self.options.eval_batches)
         self.rollbacks, self.returns = 0, Counter[int]()
         self.elapsed_s, self.lr_scale, self.mixed = 0.0, 1.0, False
@@ -80,7 +81,7 @@ class RunState:
 
     def _fill(self, weights: Mapping[str, Tensor]) -> None:
         own = self.brain.state_dict()
-        for name, weight in weights.items():
+        for name, weight in modern_names(weights, own.keys()).items():
             own[name].copy_(weight)
 
     def restart(self) -> None:

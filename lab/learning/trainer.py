@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lab.config import RunConfig, TrainingConfig
 from lab.events import Checkpointed, Event, Finished, Notice, Started, Step
@@ -108,30 +109,31 @@ def learn(run: RunState) -> Step | float:
     """Do one step; or, where the loss has jumped or a gradient is not finite, none, and give that loss or gradient's length."""
     begin = time.perf_counter()
     lr = rate_at(run.options, run.progress()) * run.lr_scale
-    total, shares, fires, count = 0.0, 0.0, [], 0
+    total, shares, count, measured = 0.0, 0.0, 0, list[dict[str, Tensor]]()
     for _ in range(run.options.accumulate):
         losses, weights, state = token_losses(run, run.batches.next())
         mean = losses.mean() if weights is None else (losses * weights).sum() / weights.sum()
         losses = losses if weights is None else losses[weights > 0]
+        extra = run.brain.extra_loss(state)
         total += float(mean.detach()) / run.options.accumulate
         shares += run.surprise.measure(losses) / run.options.accumulate
-        rate = run.brain.fire_rate(state)
-        fires += [] if rate is None else [float(rate)]
+        measured.append(run.brain.measures(state))
         count += losses.numel()
-        (mean / run.options.accumulate).backward()
+        ((mean if extra is None else mean + extra) / run.options.accumulate).backward()
     most = math.inf if run.mean_loss is None else run.options.spike_ratio * run.mean_loss + SPIKE_MARGIN
     if not math.isfinite(total) or total > most:
         return total
     bands, norm = run.optimiser.step(run.step + 1, lr)
     if not math.isfinite(norm):
         return norm
+    run.brain.after_step()
     run.step += 1
     run.tokens += count
     run.mean_loss = total if run.mean_loss is None else run.mean_loss + MEAN_SPEED * (total - run.mean_loss)
     spent_s = time.perf_counter() - begin
     run.elapsed_s += spent_s
-    fire_rate = sum(fires) / len(fires) if fires else None
-    return Step(run.step, run.tokens, total, shares, lr, count / spent_s, run.elapsed_s, norm, fire_rate, bands)
+    measures = {name: sum(float(each[name]) for each in measured) / len(measured) for name in measured[0]}
+    return Step(run.step, run.tokens, total, shares, lr, count / spent_s, run.elapsed_s, norm, bands, measures)
 
 
 def _compile(run: RunState) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,20 @@ def save_brain(folder: Path, name: str, brain: Brain, *, half: bool = False) -> 
     write_durably(folder / "model.json", json.dumps(about, indent=2).encode())
 
 
-def load_weights(brain: Brain, weights: Mapping[str, Tensor]) -> None:
-    """Put weights into a brain, in fp32; those of before linear maps were modules go by their old names. Raises RuntimeError."""
-    found = {name: weight.to(torch.float32) for name, weight in weights.items()}
-    for name in brain.state_dict().keys() - found.keys():
+def modern_names(weights: Mapping[str, Tensor], wanted: Set[str]) -> dict[str, Tensor]:
+    """Give weights by the names that are `wanted`: those of before linear maps were modules go by others."""
+    found = dict(weights)
+    for name in wanted - found.keys():
         for old in (name.removesuffix(".linear.weight") + ".weight", name.removesuffix(".weight")):
             if old in found:
                 found[name] = found.pop(old)
-    brain.load_state_dict(found)
+    return found
+
+
+def load_weights(brain: Brain, weights: Mapping[str, Tensor]) -> None:
+    """Put weights into a brain, in fp32. Raises RuntimeError where one is missing, too many, or of another shape."""
+    named = modern_names(weights, brain.state_dict().keys())
+    brain.load_state_dict({name: weight.to(torch.float32) for name, weight in named.items()})
 
 
 def load_brain(folder: Path) -> tuple[str, Brain]:
@@ -49,7 +55,9 @@ def load_brain(folder: Path) -> tuple[str, Brain]:
 
     try:
         about: dict[str, Any] = json.loads((folder / "model.json").read_text())
-        brain = build(about["model"], FAMILIES[about["model"]].config(**about["config"]), template=open_template(folder))
+        brain = build(
+            about["model"], FAMILIES[about["model"]].config(**about["config"]), template=open_template(folder)
+        )
         load_weights(brain, load_file(folder / "model.safetensors"))
     except FileNotFoundError as error:
         raise ConfigError(

@@ -40,7 +40,9 @@ class State:
 
         Raises TypeError for a part of another kind: it would be shared by rows that part.
         """
-        return replace(self, **{spec.name: self._choose(getattr(self, spec.name), list(chosen)) for spec in fields(self)})
+        return replace(
+            self, **{spec.name: self._choose(getattr(self, spec.name), list(chosen)) for spec in fields(self)}
+        )
 
     def _choose(self, part: Any, chosen: list[int]) -> Any:
         if isinstance(part, Tensor) and part.ndim:

@@ -67,7 +67,9 @@ class QOR(Brain):
         return {
             "attention": tuple(block.attention for block in self.blocks),
             "live": tuple(block.live for block in self.blocks),
-            **{band: tuple(getattr(block.memory, band) for block in self.blocks) for band in ("fast", "medium", "deep")},
+            **{
+                band: tuple(getattr(block.memory, band) for block in self.blocks) for band in ("fast", "medium", "deep")
+            },
             "memory": tuple(block.slots for block in self.blocks if block.slots is not None),
         }
 
@@ -78,6 +80,8 @@ class QOR(Brain):
         live = [state[i].live for i in range(len(self.blocks))]
         norms = torch.stack([torch.linalg.matrix_norm(one.memory).view(one.count, -1) for one in live])
         return {
-            "fired": Reading(torch.stack([one.fired for one in live]), ("block",), "How far the gate of the live memory was open."),
+            "fired": Reading(
+                torch.stack([one.fired for one in live]), ("block",), "How far the gate of the live memory was open."
+            ),
             "memory": Reading(norms, ("block", "row", "head"), "How much the live memory holds (Frobenius norm)."),
         }

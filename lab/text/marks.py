@@ -1,10 +1,10 @@
 """The template of the lab's own brains: every part of an exchange is opened by a mark.
 
-    answer    NOTE note NOTE note START question ANSWER answer END     from the notes, or without them from the weights
-              … the same, when nothing answers: ANSWER UNKNOWN END
-    quiz      NOTE note QUIZ question ANSWER answer END                what can be asked of a note
-    plain     START question QUIZ question END                         the same question in its plain wording
-    sort      SORT text ANSWER letter END                              t told, q asked, s small talk
+answer    NOTE note NOTE note START question ANSWER answer END     from the notes, or without them from the weights
+          … the same, when nothing answers: ANSWER UNKNOWN END
+quiz      NOTE note QUIZ question ANSWER answer END                what can be asked of a note
+plain     START question QUIZ question END                         the same question in its plain wording
+sort      SORT text ANSWER letter END                              t told, q asked, s small talk
 """
 
 from __future__ import annotations

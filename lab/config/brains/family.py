@@ -56,6 +56,8 @@ class Family:
     presets: Mapping[str, dict[str, Any]] = field(default_factory=lambda: PRESETS)
     starter: Mapping[str, Any] = field(default_factory=lambda: STARTER)  # the recipe of its starter brain
     competes: Mapping[str, Any] = field(default_factory=dict)  # options that it has in the arena
-    ablations: Mapping[str, tuple[str, dict[str, Any]]] = field(default_factory=dict)  # strategy that is left out, options
+    ablations: Mapping[str, tuple[str, dict[str, Any]]] = field(
+        default_factory=dict
+    )  # strategy that is left out, options
     lr: float = 0.005  # in the arena, until it is tuned
     strategies: tuple[str, ...] = ("naive",)  # its best ones, until they are tuned

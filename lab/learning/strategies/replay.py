@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lab.data.curriculum.batches import pad
+from lab.data import Batch, pad_lessons
 from lab.learning.contradictions import Contradictions
 from lab.learning.machine import Machine
 from lab.learning.practice import answer_loss, answers_of
 from lab.learning.strategies.contract import Lesson, Strategy
 from lab.models import Brain
+from lab.text import Template
 
 
 class Replay(Strategy):
@@ -32,24 +33,23 @@ class Replay(Strategy):
         self._rehearsed = 0
         self._stands: list[int] = []
 
-    def meet(self, lessons: Sequence[Lesson]) -> None:
+    def meet(self, lessons: Sequence[Lesson], template: Template) -> None:
         """Let go of what the new lessons contradict."""
-        new, kept = Contradictions(lessons), self.lessons()
-        self._stands = [i for i, lesson in enumerate(kept) if not new.against(lesson)]
+        self._template = template
+        self._kind = torch.uint16 if template.tokenizer.size <= 2**16 else torch.int32
+        new, kept = Contradictions(lessons, template), self.lessons()
+        self._stands = [i for i, lesson in enumerate(kept) if not new.against(lesson.tokens)]
 
     def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
         self._brain, self._random = brain, self.draws("replay")
-        with torch.no_grad():
-            logits, _ = brain(self.machine.place(torch.zeros(1, 1, dtype=torch.int64)))
-        self._vocabulary: int = logits.shape[-1]
-        self._kind = torch.uint16 if self._vocabulary <= 2**16 else torch.int32
         return list(brain.parameters())
 
-    def lessons(self) -> list[list[int]]:
+    def lessons(self) -> list[Lesson]:
         """Give the stored lessons."""
         if "tokens" not in self.held:
             return []
-        return [part.tolist() for part in self.held["tokens"].split(self.held["lengths"].tolist())]
+        parts = self.held["tokens"].split(self.held["lengths"].tolist())
+        return [self._template.restore(part.tolist()) for part in parts]
 
     def _choose(self) -> list[int]:
         count = len(self._stands)
@@ -62,7 +62,7 @@ class Replay(Strategy):
     def rehearsed(self) -> int:
         return self._rehearsed
 
-    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+    def penalty(self, batch: Batch, logits: Tensor) -> Tensor:
         chosen = self._choose()
         if not chosen:
             return torch.zeros(())
@@ -83,15 +83,15 @@ class Replay(Strategy):
                 continue
             room = self.budget - 8 - sum(map(self.price, kept))
             if self.price(lesson) <= room:
-                kept.append(list(lesson))
+                kept.append(lesson)
                 continue
             place = int(torch.randint(seen, (1,), generator=draws))
             if place < len(kept):
-                kept[place] = list(lesson)
+                kept[place] = lesson
                 while sum(map(self.price, kept)) > self.budget - 8:
                     kept.pop(int(torch.randint(len(kept), (1,), generator=draws)))
         self.held = {
-            "tokens": torch.tensor([token for lesson in kept for token in lesson], dtype=self._kind),
+            "tokens": torch.tensor([token for lesson in kept for token in lesson.tokens], dtype=self._kind),
             "lengths": torch.tensor([len(lesson) for lesson in kept], dtype=torch.uint16),
             "seen": torch.tensor(seen),
         }
@@ -106,35 +106,37 @@ class DER(Replay):
         self.match = match
 
     def price(self, lesson: Lesson) -> int:
-        answer = int(answers_of(pad([lesson])).sum())
-        return super().price(lesson) + answer * self._vocabulary * 2
+        return super().price(lesson) + lesson.weights.count(1.0) * self._template.tokenizer.size * 2
 
-    def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
+    def penalty(self, batch: Batch, logits: Tensor) -> Tensor:
         chosen = self._choose()
         if not chosen:
             return torch.zeros(())
         kept = self.lessons()
-        old = self.machine.place(pad([kept[i] for i in chosen]))
+        old = self.machine.place(pad_lessons([kept[i] for i in chosen], self._template))
         with self.machine.autocast():
-            said = self._brain(old[:, :-1])[0].float()
-        told = answers_of(old)
-        sizes = [int(answers_of(pad([lesson])).sum()) for lesson in kept]
-        stored = self.held["logits"].split(sizes)
+            said = self._brain(old.tokens[:, :-1])[0].float()
+        answers, stored = answers_of(old), self._stored(kept)
         target = torch.cat([stored[i] for i in chosen]).float()
-        learnt = F.cross_entropy(said[told], old[:, 1:][told])
-        return self.weight * learnt + self.match * F.mse_loss(said[told], target)
+        learnt = F.cross_entropy(said[answers], old.tokens[:, 1:][answers])
+        return self.weight * learnt + self.match * F.mse_loss(said[answers], target)
+
+    def _stored(self, kept: Sequence[Lesson]) -> Sequence[Tensor]:
+        """The logits of each stored lesson's answer."""
+        sizes = [lesson.weights.count(1.0) for lesson in kept]
+        return self.held["logits"].split(sizes) if "logits" in self.held else ()
 
     @torch.no_grad()
     def finish(self, lessons: Sequence[Lesson]) -> None:
-        before = {tuple(lesson): i for i, lesson in enumerate(self.lessons())}
-        sizes = [int(answers_of(pad([lesson])).sum()) for lesson in self.lessons()]
-        stored = self.held["logits"].split(sizes) if "logits" in self.held else ()
+        kept = self.lessons()
+        before, stored = {lesson.tokens: i for i, lesson in enumerate(kept)}, self._stored(kept)
         super().finish(lessons)
         parts = []
         for lesson in self.lessons():
-            if tuple(lesson) in before:
-                parts.append(stored[before[tuple(lesson)]])
+            if lesson.tokens in before:
+                parts.append(stored[before[lesson.tokens]])
             else:
-                batch = self.machine.place(pad([lesson]))
-                parts.append(self._brain(batch[:, :-1])[0][answers_of(batch)].to(torch.float16))
-        self.held["logits"] = torch.cat(parts) if parts else torch.empty(0, self._vocabulary, dtype=torch.float16)
+                batch = self.machine.place(pad_lessons([lesson], self._template))
+                parts.append(self._brain(batch.tokens[:, :-1])[0][answers_of(batch)].to(torch.float16))
+        size = self._template.tokenizer.size
+        self.held["logits"] = torch.cat(parts) if parts else torch.empty(0, size, dtype=torch.float16)

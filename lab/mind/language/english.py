@@ -59,5 +59,7 @@ class English:
 
     def differ_in_a_word(self, one: str, other: str) -> bool:
         """My film, my book; not where that word is only written in another way: my colour, my color; what is, what's."""
-        a, b = ([SPELT.get(word, word) for word in re.sub(r"[^\w]+", " ", text.lower()).split()] for text in (one, other))
+        a, b = (
+            [SPELT.get(word, word) for word in re.sub(r"[^\w]+", " ", text.lower()).split()] for text in (one, other)
+        )
         return len(a) == len(b) and sum(x != y for x, y in zip(a, b, strict=True)) == 1

@@ -23,7 +23,14 @@ class Learner(Protocol):
     after: Reader
 
     def dream(
-        self, count: int, begins: Sequence[str], questions: Sequence[str], draws: torch.Generator, *, again: bool, stop: Stop
+        self,
+        count: int,
+        begins: Sequence[str],
+        questions: Sequence[str],
+        draws: torch.Generator,
+        *,
+        again: bool,
+        stop: Stop,
     ) -> Iterator[list[Dream]]:
         """Yield about `count` dreams of what was, and beside them those that begin so, and that ask these questions."""
 
@@ -53,7 +60,14 @@ class BrainLearner:
         self._template, self._held = self.brain.template, hold(self._was, ())
 
     def dream(
-        self, count: int, begins: Sequence[str], questions: Sequence[str], draws: torch.Generator, *, again: bool, stop: Stop
+        self,
+        count: int,
+        begins: Sequence[str],
+        questions: Sequence[str],
+        draws: torch.Generator,
+        *,
+        again: bool,
+        stop: Stop,
     ) -> Iterator[list[Dream]]:
         cues = [self._template.begin(clip(text)) for text in begins]
         cues += [self._template.prompt(Exchange(clip(question))) for question in questions]

@@ -28,7 +28,10 @@ REM_STEPS = 12  # small ones, of one round, where something slipped
 REM_ROUNDS = 3
 REM_RATE = 0.3  # of the night's rate
 DOUBT = 0.3  # probability of not knowing above which a question and its note do not fit
-BEGUN, BEGUN_EACH = 0.05, 4  # dreams that begin as tonight's questions do, beside all others, and at least so many a trace
+BEGUN, BEGUN_EACH = (
+    0.05,
+    4,
+)  # dreams that begin as tonight's questions do, beside all others, and at least so many a trace
 ALTERED, ALTERED_EACH = 0.15, 12  # the same of those that ask one of its questions with another word in it
 OLD_LESSONS = 400  # lessons of earlier nights that are rehearsed
 

@@ -84,12 +84,18 @@ def evidence(reader: MarksReader, asked: Sequence[tuple[str, Found]], among: int
     for (_, _, row), doubt in zip(read, doubts, strict=True):
         row[1] = _log_odds(1 - doubt)
     rivals = [
-        (question, [(row, note) for row, (note, _) in zip(own, found, strict=True) if row and _conceivable(reader, row)])
+        (
+            question,
+            [(row, note) for row, (note, _) in zip(own, found, strict=True) if row and _conceivable(reader, row)],
+        )
         for (question, found), own in zip(asked, rows, strict=True)
     ]
     asks = [reader.asking(question, note.text) for question, some in rivals if len(some) > 1 for _, note in some]
     means = [
-        reader.meaning(question, its) for question, some in rivals for _, note in some for its in (question, *note.questions)
+        reader.meaning(question, its)
+        for question, some in rivals
+        for _, note in some
+        for its in (question, *note.questions)
     ]
     sure = dict(zip((*asks, *means), reader.likely((*asks, *means)), strict=True))
     for question, some in rivals:
@@ -158,7 +164,8 @@ def likenesses(reader: MarksReader, new: Note, older: Sequence[Note]) -> list[tu
     chosen = [
         i
         for i, old in enumerate(older)
-        if (forth[i] >= POSSIBLE or near[i] >= UNLIKE) and not reader.language.differ_in_a_word(new.question, old.question)
+        if (forth[i] >= POSSIBLE or near[i] >= UNLIKE)
+        and not reader.language.differ_in_a_word(new.question, old.question)
     ]
     some = [older[i] for i in chosen]
     back = _answering(reader, [(old.question, new.text) for old in some])

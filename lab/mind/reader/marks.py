@@ -151,9 +151,7 @@ class MarksReader:
     def guess(self, questions: Sequence[str]) -> list[Reply]:
         """What the weights would answer to each question, however much the brain doubts that it knows."""
         written = self._complete([self._prompt(question) for question in questions], gate=NEVER)
-        return [
-            Reply(self._decode(one.tokens, {}), math.exp(one.log_probability), self._doubt(one)) for one in written
-        ]
+        return [Reply(self._decode(one.tokens, {}), math.exp(one.log_probability), self._doubt(one)) for one in written]
 
     def _complete(self, prompts: Sequence[Sequence[int]], gate: float) -> list[Completion]:
         """Answers; "I have not learned that" comes first where it is as likely as `gate`, and else not at all."""
@@ -256,7 +254,9 @@ class MarksReader:
         sure = self.brain(tokens, opened.state.rows([0] * len(spans)))[0].float().log_softmax(-1)  # (N, T, V)
         further = sure[:, :-1].gather(2, tokens[:, 1:, None])[..., 0]
         each = torch.cat((opened.first[tokens[:, :1]], further), 1).cumsum(1)
-        ended = (each + sure[..., self.template.stop]).tolist()  # [n][t]: the first t + 1 bytes of span n are the whole answer
+        ended = (
+            each + sure[..., self.template.stop]
+        ).tolist()  # [n][t]: the first t + 1 bytes of span n are the whole answer
         found = [
             (ended[n][end - 1], span[:end].decode("utf-8", "replace"))
             for n, (span, ends) in enumerate(spans)
