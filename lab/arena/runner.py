@@ -6,7 +6,6 @@ gives the same scores, bit for bit (same machine). Recall is exact match of free
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -276,5 +275,11 @@ def estimate_seconds(config: ArenaConfig, contestant: Contestant, tuned: Setting
 
 def _peak_bytes() -> int:
     """Most memory that this process ever had."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

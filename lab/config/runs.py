@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from lab.config.options import ConfigError, check_limits, check_slots, option
@@ -195,6 +196,7 @@ class RunConfig:
             raise ConfigError(f"brain must be a {BRAINS[self.model].__name__}; got {self.brain!r}.", "model")
 
 
+STARTERS = Path(__file__).resolve().parents[2] / "runs" / "starters"  # the trained brains that come with the code
 STARTER = {
     "data": "curriculum", "seq_len": 448, "batch_size": 12, "steps": 100_000, "minutes": 100.0, "seed": 1,
     "threads": 1, "eval_every": 250, "sample_every": 250, "checkpoint_every": 250,

@@ -165,8 +165,8 @@ class _Training:
         self.mean_loss = total if self.mean_loss is None else self.mean_loss + MEAN_SPEED * (total - self.mean_loss)
         spent_s = time.perf_counter() - begin
         self.elapsed_s += spent_s
-        fire_rate = sum(fires) / len(fires) if fires else None
-        return Step(self.step, self.tokens, total, shares, lr, count / spent_s, self.elapsed_s, norm, fire_rate, bands)
+        measures = {"fire_rate": sum(fires) / len(fires)} if fires else {}
+        return Step(self.step, self.tokens, total, shares, lr, count / spent_s, self.elapsed_s, norm, bands, measures)
 
     def _jumped(self, loss: float) -> bool:
         if not math.isfinite(loss):
