@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cache
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Step:
-    """One optimiser step. `surprise` is a share of bytes, `fire_rate` too; None where a brain has no gate."""
+    """One optimiser step. `surprise` is a share of bytes; `measures` are numbers that only some brains have."""
 
     step: int
     tokens: int
@@ -31,8 +33,8 @@ class Step:
     tokens_s: float
     elapsed_s: float
     grad_norm: float
-    fire_rate: float | None
     bands: dict[str, bool]  # which band's weights moved at this step
+    measures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -261,3 +263,38 @@ ArenaEvent = Contested | Begun | Practised | Probed | Scored | Answered | TaskEn
 def to_record(event: Event | NightEvent | ArenaEvent) -> dict[str, Any]:
     """Give the event as a JSON object whose `kind` names its class in lower case."""
     return {"kind": type(event).__name__.lower(), **dataclasses.asdict(event)}
+
+
+@cache
+def _kinds() -> dict[str, dict[str, Any]]:
+    """What a log may say: the fields of each kind with their types."""
+    return {kind.__name__.lower(): get_type_hints(kind) for kind in get_args(Event) + get_args(ArenaEvent)}
+
+
+def read_record(record: dict[str, Any]) -> dict[str, Any] | None:
+    """Give the fields of one line of a run's log; None where it cannot be used: of no known kind, or a field is missing or wrong.
+
+    A step or a start that knows its number is of use; what else it lacks is None. Old logs have fire_rate as a field.
+    """
+    kind = record.get("kind")
+    types = _kinds().get(kind) if isinstance(kind, str) else None
+    if types is None:
+        return None
+    if kind == "step" and "measures" not in record:
+        record = {**record, "measures": {"fire_rate": rate} if _fits(rate := record.get("fire_rate"), float) else {}}
+    fit = {name: _fits(record.get(name), wanted) for name, wanted in types.items()}
+    if not (fit["step"] if kind in ("step", "started") else all(fit.values())):
+        return None
+    return {"kind": kind, **{name: record.get(name) if fits else None for name, fits in fit.items()}}
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a value read from JSON is of the type of a field."""
+    if type(value) is wanted:
+        return wanted is not int or abs(value) < 2**63
+    if isinstance(wanted, UnionType):
+        return any(_fits(value, one) for one in get_args(wanted))
+    kind, inner = get_origin(wanted), get_args(wanted)
+    if kind is None or type(value) is not kind:
+        return (wanted is float and _fits(value, int)) or (wanted is type(None) and value is None)
+    return all(_fits(one, inner[-1]) for one in (value.values() if kind is dict else value))

@@ -104,7 +104,7 @@ def _print_event(record: dict[str, Any], as_json: bool) -> None:
         print(f"{record['parameters']:,} parameters on {record['device']} in {record['precision']}, {begin}")
     elif kind == "step" and (step % 50 == 0 or step == 1):
         bands = " ".join(name for name, moved in record["bands"].items() if moved)
-        fired = "" if record["fire_rate"] is None else f"  gate {record['fire_rate']:.2f}"
+        fired = "".join(f"  {name.replace('_', ' ')} {value:.2f}" for name, value in record["measures"].items())
         print(
             f"step {step:>6}  loss {record['loss']:.3f}  surprise {record['surprise']:.2f}{fired}  "
             f"{record['tokens_s']:>7,.0f} tokens/s  learnt: {bands}", flush=True,
@@ -138,11 +138,10 @@ def _runs(arguments: argparse.Namespace) -> int:
     store = RunStore()
     runs = jobs.refresh_all(store)
     refresh_database(store)
-    table = query("SELECT run, step, bpb, tokens_s FROM run_summary", store=store).set_index("run")
+    table = query("SELECT run, step, bpb, tokens_s FROM run_summary", store=store).set_index("run").to_dict("index")
     rows = []
     for run in runs:
-        told = table.loc[run.id].to_dict() if run.id in table.index else {}
-        numbers = {key: None if value != value else value for key, value in told.items()}
+        numbers = {key: None if value != value else value for key, value in table.get(run.id, {}).items()}
         rows.append({"run": run.id, "status": run.status, "model": run.record.get("model"), **numbers,
                      "data": run.record.get("config", {}).get("data"), "message": run.damage or run.record.get("message")})  # fmt: skip
     if arguments.json:
@@ -150,10 +149,10 @@ def _runs(arguments: argparse.Namespace) -> int:
     elif not rows:
         print("There are no runs yet. Start one: python -m lab train")
     else:
-        print(f"{'run':<46} {'status':<9} {'step':>7} {'bits/byte':>9} {'tokens/s':>9}  data")
+        print(f"{'run':<46} {'status':<10} {'step':>7} {'bits/byte':>9} {'tokens/s':>9}  data")
         for row in rows:
             step, bpb, speed = (row.get(key) for key in ("step", "bpb", "tokens_s"))
-            print(f"{row['run']:<46} {row['status']:<9} {_cell(step, ',.0f'):>7} {_cell(bpb, '.3f'):>9} "
+            print(f"{row['run']:<46} {row['status']:<10} {_cell(step, ',.0f'):>7} {_cell(bpb, '.3f'):>9} "
                   f"{_cell(speed, ',.0f'):>9}  {row['data'] or ''}")  # fmt: skip
     return 0
 
@@ -169,7 +168,7 @@ def _show(arguments: argparse.Namespace) -> int:
     run = jobs.refresh(store, store.get(arguments.run))
     refresh_database(store)
     found = query("SELECT * FROM run_summary WHERE run = ?", [run.id], store=store)
-    summary = json.loads(found.to_json(orient="records", date_format="iso"))[0]
+    summary = (json.loads(found.to_json(orient="records", date_format="iso")) or [{}])[0]
     samples = query("SELECT step, prompt, text FROM samples WHERE run = ? ORDER BY step", [run.id], store=store)
     notices = query("SELECT step, text FROM notices WHERE run = ? ORDER BY step", [run.id], store=store)
     if arguments.json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from lab.config.options import check_limits, check_slots, option
@@ -59,3 +60,8 @@ class MindConfig:
     def __post_init__(self) -> None:
         check_limits(self)
         check_slots(self.memory_slots)
+
+    def strength(self, confidence: float, importance: float, uses: int, idle_s: float) -> float:
+        """confidence · decay^days · (0.5 + importance) · log(e + uses): the weight of a trace `idle_s` after it was used last."""
+        decay: float = self.memory_decay ** (max(0.0, idle_s) / 86400)
+        return confidence * decay * (0.5 + importance) * math.log(math.e + uses)

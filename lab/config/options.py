@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+import sys
 from dataclasses import field, fields
 from typing import Any, get_type_hints
 
@@ -29,6 +30,11 @@ def option(
     return field(default=default, metadata={"help": help, "advanced": advanced, **limits})
 
 
+KINDS: dict[type, tuple[str, tuple[type, ...]]] = {
+    int: ("a whole number", (int,)), float: ("a number", (float, int)), bool: ("True or False", (bool,)), str: ("text", (str,)),
+}  # fmt: skip
+
+
 def check_limits(config: Any) -> None:
     """Hold every field of `config` to the type, limits and choices it declares."""
     hints = get_type_hints(type(config))
@@ -37,10 +43,10 @@ def check_limits(config: Any) -> None:
         if "help" not in meta:
             continue
         kind = hints[name]
-        if kind is int and (not isinstance(value, int) or isinstance(value, bool)):
-            raise ConfigError(f"{name} must be a whole number; got {value!r}. Try {spec.default}.", name)
-        if kind is float and (not isinstance(value, int | float) or isinstance(value, bool) or value != value):
-            raise ConfigError(f"{name} must be a number; got {value!r}. Try {spec.default}.", name)
+        wanted, kinds = KINDS[kind]
+        fits = isinstance(value, kinds) and (kind is bool or not isinstance(value, bool))
+        if not fits or (kind is float and not abs(value) <= sys.float_info.max):
+            raise ConfigError(f"{name} must be {wanted}; got {value!r}. Try {spec.default!r}.", name)
         if meta["choices"] and value not in meta["choices"]:
             raise ConfigError(f"{name} must be one of {', '.join(meta['choices'])}; got {value!r}.", name)
         low, high = meta["minimum"], meta["maximum"]

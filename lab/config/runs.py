@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from lab.config.brains import DEFAULT, FAMILIES, PRESETS, BrainConfig
@@ -104,6 +105,7 @@ class RunConfig:
             raise ConfigError(f"brain must be a {kind.__name__}; got {self.brain!r}.", "model")
 
 
+STARTERS = Path(__file__).resolve().parents[2] / "runs" / "starters"  # the trained brains that come with the code
 RECIPES = ("starter",)  # a long training in one word, with the options of each family
 SECTIONS: dict[str, type[Any]] = {"data": DataConfig, "training": TrainingConfig}
 

@@ -6,6 +6,7 @@ A .txt file has no documents of its own, so it is cut at blank lines into pieces
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -113,11 +114,12 @@ def _jsonl(path: Path, column: str) -> Iterator[bytes]:
         if len(line) >= LONGEST_LINE and not line.endswith(b"\n"):
             rule = f"a line must be shorter than {LONGEST_LINE >> 20} MiB"
             raise ConfigError(f"{rule}; {where} is not. Split it into several documents.", "data")
+        content = _decode(line, path, offset)
         try:
-            record = json.loads(_decode(line, path, offset))
-        except json.JSONDecodeError as error:
+            record = json.loads(content)
+        except (ValueError, RecursionError) as error:
             rule = 'each line must be a JSON object such as {"text": "…"}'
-            raise ConfigError(f"{rule}; {where} is not: {error.msg} at character {error.pos}.", "data") from error
+            raise ConfigError(f"{rule}; {where} is not: {error}.", "data") from error
         text = record.get(column) if isinstance(record, dict) else None
         if not isinstance(text, str):
             have = ", ".join(map(repr, record)) if isinstance(record, dict) else type(record).__name__
@@ -128,7 +130,8 @@ def _jsonl(path: Path, column: str) -> Iterator[bytes]:
 
 def _csv(path: Path, column: str) -> Iterator[bytes]:
     csv.field_size_limit(LONGEST_LINE)
-    rows = csv.reader(_decode(line, path, offset) for offset, line in _lines(path))
+    lines = (io.StringIO(_decode(line, path, offset), newline="") for offset, line in _lines(path))
+    rows = csv.reader(part for line in lines for part in line)  # some end at \r alone
     try:
         header = next(rows)
         place = _place_of(column, header, path)

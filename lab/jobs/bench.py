@@ -49,7 +49,12 @@ def bench_store(runs: int = 200, steps: int = 1000, rounds: int = 5) -> dict[str
         bands = [{"fast": True, "medium": i % 16 == 0, "deep": i % 64 == 0} for i in range(1, steps + 1)]
         lines = [
             json.dumps(
-                {"n": i, **to_record(Step(i, 1024 * i, 5 / i**0.2, 0.25, 0.003, 12345.6, i / 10, 0.5, 0.3, band))}
+                {
+                    "n": i,
+                    **to_record(
+                        Step(i, 1024 * i, 5 / i**0.2, 0.25, 0.003, 12345.6, i / 10, 0.5, band, {"fire_rate": 0.3})
+                    ),
+                }
             )
             for i, band in enumerate(bands, 1)
         ]

@@ -6,7 +6,6 @@ disuse, or when it is full. Times are seconds.
 
 from __future__ import annotations
 
-import math
 import re
 
 from lab.config import MindConfig
@@ -38,10 +37,9 @@ def importance_of(text: str) -> float:
 
 
 def strength_now(trace: Trace, config: MindConfig, now: float) -> float:
-    """confidence · decay^age · importance · log(1 + uses): the weight of a trace when it is looked for."""
-    age_days = max(0.0, now - max(trace.used_at, trace.created_at)) / DAY_S
-    decay: float = config.memory_decay**age_days
-    return trace.confidence * decay * (0.5 + trace.importance) * math.log(math.e + trace.uses)
+    """The weight of a trace when it is looked for."""
+    idle_s = now - max(trace.used_at, trace.created_at)
+    return config.strength(trace.confidence, trace.importance, trace.uses, idle_s)
 
 
 def wants_promotion(trace: Trace, config: MindConfig) -> bool:

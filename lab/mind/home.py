@@ -6,12 +6,11 @@ import re
 import threading
 from pathlib import Path
 
-from lab.config import MindConfig
+from lab.config import STARTERS, MindConfig
 from lab.memory.store import salvage
 from lab.mind.mind import Mind
 from lab.mind.replies import MindError
 
-STARTERS = Path(__file__).resolve().parents[2] / "runs" / "starters"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}")
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from lab.store.log import read_log
+from lab.events import read_record
+from lab.store.log import alone, read_log
 from lab.store.runs import Run
 
 TASKS = ["position", "task", "task_order"]
@@ -52,45 +53,46 @@ class ArenaLog:
         self.folder, self.events = run.folder, run.events
         self.contested: dict[str, Any] = {}
         self.notices: list[str] = []
-        self._lock = threading.RLock()  # several tabs look at one run
+        self.lock = threading.RLock()
         self._offsets: dict[Path, int] = {}
         self._cells: dict[Path, list[dict[str, Any]]] = {}
 
+    @alone
     def read(self) -> bool:
         """Take in what is new; says whether there was anything."""
-        with self._lock:
-            return self._read()
-
-    def _read(self) -> bool:
         fresh, self._offsets[self.events] = read_log(self.events, self._offsets.get(self.events, 0))
-        for record in fresh:
+        for record in filter(None, map(read_record, fresh)):
             if record["kind"] == "contested":
                 self.contested, self.notices = record, []
             elif record["kind"] == "notice":
-                self.notices.append(str(record["text"]))
+                self.notices.append(record["text"])
         news = bool(fresh)
         for path in cell_logs(self.folder):
             more, self._offsets[path] = read_log(path, self._offsets.get(path, 0))
             news = news or bool(more)
             known = self._cells.setdefault(path, [])
-            for record in more:
+            for record in filter(None, map(read_record, more)):
                 if record["kind"] == "begun":
                     known[:] = [one for one in known if one[_TASK[one["kind"]]] <= record["done"]]
-                else:
+                elif record["kind"] in _TASK and self._fits(record):
                     known.append(record)
         return news
+
+    def _fits(self, record: dict[str, Any]) -> bool:
+        """Whether the tasks that a record is about are among those of the run."""
+        count = len(self.contested.get("tasks", {}).get(record["order"], ()))
+        return (
+            0 <= record[_TASK[record["kind"]]] <= count and 1 <= record.get("on_task", record.get("task", 1)) <= count
+        )
 
     @property
     def stamp(self) -> str:
         """What changes whenever there is more to see."""
         return str(sum(self._offsets.values()))
 
+    @alone
     def table(self, name: str) -> pd.DataFrame:
         """The table of this name, without the run's column."""
-        with self._lock:
-            return self._table(name)
-
-    def _table(self, name: str) -> pd.DataFrame:
         if name == "tasks":
             rows = [
                 (i, task, order)
@@ -108,12 +110,9 @@ class ArenaLog:
         ]
         return pd.DataFrame(rows_of, columns=wanted)
 
+    @alone
     def progress(self) -> pd.DataFrame:
         """How far every contestant is: the columns of a cell, share (of its tasks), task, loss, seconds."""
-        with self._lock:
-            return self._progress()
-
-    def _progress(self) -> pd.DataFrame:
         tasks = max((len(found) for found in self.contested.get("tasks", {}).values()), default=1)
         rows = []
         for known in self._cells.values():
@@ -124,7 +123,7 @@ class ArenaLog:
             share, loss, task = 0.0, float("nan"), 1
             if last:
                 task = int(last["task"])
-                share = (task if last["kind"] == "taskended" else task - 1 + last["step"] / last["of"]) / tasks
+                share = (task if last["kind"] == "taskended" else task - 1 + last["step"] / max(1, last["of"])) / tasks
                 loss = float(last.get("loss", "nan"))
             seconds = float(last["seconds"]) if last else 0.0
             rows.append((who["contestant"], who["seed"], who["order"], share, task, loss, seconds))

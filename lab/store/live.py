@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from typing import Any
 
 import pandas as pd
 
-from lab.store.log import read_log
+from lab.events import read_record
+from lab.store.log import alone, read_log
 from lab.store.runs import Run
 
 KEPT_RUNS = 8
-STEP_COLUMNS = ["step", "tokens", "loss", "surprise", "lr", "tokens_s", "elapsed_s", "grad_norm", "fire_rate"]
+STEP_COLUMNS = ["step", "tokens", "loss", "surprise", "lr", "tokens_s", "elapsed_s", "grad_norm"]
 
 
 class LiveLog:
     """Reads on where it stopped. Steps are kept as columns, so that a long run stays cheap to look at."""
 
     def __init__(self, run: Run) -> None:
-        self.path, self.offset = run.events, 0
+        self.path, self.offset, self.lock = run.events, 0, threading.RLock()
         self._begin()
 
     def _begin(self) -> None:
         self.records: dict[str, list[dict[str, Any]]] = {}  # all kinds but "step"
         self._columns: dict[str, list[Any]] = {name: [] for name in STEP_COLUMNS}
         self._bands: list[dict[str, bool]] = []
+        self._measures: dict[str, dict[int, float]] = {}  # by name and step
 
+    @alone
     def read(self) -> bool:
         """Take in what is new; says whether there was anything."""
-        if self.path.exists() and self.path.stat().st_size < self.offset:  # another file now
+        if self.offset and os.path.exists(self.path) and os.path.getsize(self.path) < self.offset:  # another file now
             self.offset = 0
             self._begin()
         fresh, self.offset = read_log(self.path, self.offset)
-        for record in fresh:
-            kind = str(record.get("kind"))
+        for record in filter(None, map(read_record, fresh)):
+            kind = record["kind"]
             if kind == "step":
                 for name, column in self._columns.items():
-                    column.append(record.get(name))
-                self._bands.append(record.get("bands") or {})
+                    column.append(record[name])
+                self._bands.append(record["bands"] or {})
+                for name, value in (record["measures"] or {}).items():
+                    self._measures.setdefault(name, {})[record["step"]] = value
                 continue
             if kind in ("started", "rolledback"):
-                self._go_back(int(record["step"] if kind == "started" else record["to_step"]))
+                self._go_back(record["step"] if kind == "started" else record["to_step"])
             self.records.setdefault(kind, []).append(record)
         return bool(fresh)
 
@@ -54,17 +61,24 @@ class LiveLog:
             found = self.records.get(kind, [])
             self.records[kind] = [record for record in found if record["step"] <= step]
 
+    @alone
     def steps(self) -> pd.DataFrame:
-        """Columns as in table `steps`, without the run."""
-        return pd.DataFrame(self._columns)
+        """Columns as in table `steps`, without the run, and one for each measure."""
+        steps = self._columns["step"]
+        measures = {name: [values.get(step) for step in steps] for name, values in self._measures.items()}
+        return pd.DataFrame({**measures, **self._columns}).astype(
+            {name: float for name in [*measures, *STEP_COLUMNS[1:]]}
+        )
 
+    @alone
     def bands(self) -> pd.DataFrame:
         """Columns step, tokens, elapsed_s, band, updated."""
         shared = self.steps()[["step", "tokens", "elapsed_s"]]
-        names = list(self._bands[-1]) if self._bands else []
+        names = dict.fromkeys(name for moved in self._bands for name in moved)
         tables = [shared.assign(band=name, updated=[moved.get(name, False) for moved in self._bands]) for name in names]
         return pd.concat(tables) if tables else shared.assign(band="", updated=False)
 
+    @alone
     def evals(self) -> pd.DataFrame:
         """Columns step, bpb, and tokens and elapsed_s of that step."""
         place = {step: i for i, step in enumerate(self._columns["step"])}
@@ -75,6 +89,7 @@ class LiveLog:
             rows.append((record["step"], record["bpb"], *shared))
         return pd.DataFrame(rows, columns=["step", "bpb", "tokens", "elapsed_s"])
 
+    @alone
     def last(self, kind: str) -> dict[str, Any] | None:
         """The last record of a kind that counts, or None."""
         if kind == "step":
@@ -89,7 +104,9 @@ class LiveLogs:
 
     def __init__(self) -> None:
         self._logs: OrderedDict[str, LiveLog] = OrderedDict()
+        self.lock = threading.RLock()
 
+    @alone
     def of(self, run: Run) -> LiveLog:
         log = self._logs.pop(str(run.folder), None) or LiveLog(run)
         self._logs[str(run.folder)] = log

@@ -5,11 +5,30 @@ Every line has a number `n`. A run that resumed, or jumped back, writes some ste
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
+import stat
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO, Concatenate, ParamSpec, TypeVar
+
+LONGEST_LINE = 2**24  # bytes; what is longer was not written by us
+P, R, Self = ParamSpec("P"), TypeVar("R"), TypeVar("Self")
+
+
+def alone(method: Callable[Concatenate[Self, P], R]) -> Callable[Concatenate[Self, P], R]:
+    """Let one thread at a time into the methods of an object that has a `lock`: several tabs look at one run."""
+
+    @wraps(method)
+    def locked(self: Self, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.lock:  # type: ignore[attr-defined]
+            return method(self, *args, **kwargs)
+
+    return locked
 
 
 class LogWriter:
@@ -17,8 +36,8 @@ class LogWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        self._size, self._next = _mend(self._file)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600)
+        self._size, self._next = _mend(self._file, path.read_bytes())
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one line; on a full disk nothing of it stays and OSError is raised."""
@@ -46,34 +65,44 @@ class LogWriter:
         os.close(self._file)
 
 
-def _mend(file: int) -> tuple[int, int]:
+def _mend(file: int, content: bytes) -> tuple[int, int]:
     """Cut off a torn last line; give the size and the number of the next line."""
-    size = os.fstat(file).st_size
-    content = os.pread(file, size, 0)
     whole = content.rfind(b"\n") + 1
-    if whole < size:
+    if whole < len(content):
         os.ftruncate(file, whole)
     return whole, content.count(b"\n")
 
 
 def read_log(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
-    """Give the whole lines from byte `offset` on, and the offset after them. A missing file has none.
+    """Give the whole lines from byte `offset` on, and the offset after them. A file that cannot be read has none.
 
-    Lines that are not JSON (a damaged disk) are passed over.
+    Lines that are not JSON (a damaged disk) are passed over; one that is longer than LONGEST_LINE ends the reading.
     """
-    try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            content = file.read()
-    except FileNotFoundError:
-        return [], offset
-    whole = content.rfind(b"\n") + 1
     records = []
-    for line in content[:whole].splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            records.append(record)
-    return records, offset + whole
+    with contextlib.suppress(OSError), open_regular(path) as file:
+        file.seek(offset)
+        while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+            offset += len(line)
+            with contextlib.suppress(ValueError):
+                record = parse(line)
+                if isinstance(record, dict):
+                    records.append(record)
+    return records, offset
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading. Raises OSError for what is no file: a pipe may never begin and a device never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "no regular file", str(path))
+    return path.open("rb")
+
+
+def parse(text: bytes) -> Any:
+    """Give what a JSON text says, without the characters that no file and no page can hold. Raises ValueError."""
+    try:
+        found = json.loads(text)
+        if b"\\ud" in text.lower():  # it may be half a character
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return found

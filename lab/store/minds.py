@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sqlite3
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from lab.config import MindConfig
+from lab.store.log import open_regular, parse
+from lab.store.runs import mark
+
+Row = dict[str, Any]
 TABLES = {
     "traces": "mind VARCHAR, trace BIGINT, text VARCHAR, tier VARCHAR, strength DOUBLE, uses BIGINT, created_at TIMESTAMPTZ,"
     " superseded_by BIGINT, stage VARCHAR, repeats BIGINT, forgotten BOOLEAN, disputed BOOLEAN",
@@ -30,58 +38,69 @@ def mind_folders(home: Path) -> list[Path]:
 
 def minds_stamp(home: Path) -> str:
     """What changes whenever a mind's memory does."""
-    parts = []
-    for folder in mind_folders(home):
-        for name in ("memory.sqlite", "memory.sqlite-wal"):
-            with contextlib.suppress(FileNotFoundError):
-                about = (folder / name).stat()
-                parts.append(f"{folder.name}/{name} {about.st_size}@{about.st_mtime_ns}")
-    return " ".join(parts)
+    names = ("memory.sqlite", "memory.sqlite-wal", "mind.json")
+    return " ".join(f"{_name(folder)} {mark(folder / name)}" for folder in mind_folders(home) for name in names)
 
 
 def mind_rows(home: Path) -> dict[str, pd.DataFrame]:
-    """Give the rows of each table; a mind that cannot be read is left out."""
-    found: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
+    """Give the rows of each table; a mind, or a row of it, that cannot be read is left out. Traces are as strong as now."""
+    found: dict[str, list[Row]] = {table: [] for table in TABLES}
     for folder in mind_folders(home):
-        with (
-            contextlib.suppress(sqlite3.Error, ValueError),
-            contextlib.closing(sqlite3.connect(f"file:{folder / 'memory.sqlite'}?mode=ro", uri=True, timeout=2)) as sql,
-        ):
-            sql.row_factory = sqlite3.Row
-            rows = {
-                name: [dict(row) for row in sql.execute(f"SELECT * FROM {name}")]
-                for name in ("traces", "nights", "messages")
-            }
-            found["traces"] += [_trace(folder.name, row) for row in rows["traces"]]
-            found["nights"] += [_night(folder.name, row) for row in rows["nights"]]
-            found["asked"] += [_asked(folder.name, row) for row in rows["messages"] if '"answer"' in row["about"]]
+        with contextlib.suppress(sqlite3.Error, OSError, ValueError, TypeError, AttributeError):
+            open_regular(folder / "memory.sqlite").close()
+            with open_regular(folder / "mind.json") as file:
+                config = MindConfig(**parse(file.read()).get("config", {}))
+            place = f"{(folder / 'memory.sqlite').resolve().as_uri()}?mode=ro"
+            with contextlib.closing(sqlite3.connect(place, uri=True, timeout=2)) as sql:
+                sql.row_factory, sql.text_factory = sqlite3.Row, lambda text: text.decode(errors="replace")
+                rows = {
+                    name: [{**row, "mind": _name(folder)} for row in sql.execute(f"SELECT * FROM {name}")]
+                    for name in ("traces", "nights", "messages")
+                }
+            found["traces"] += _usable(lambda row, config=config: _trace(row, config), rows["traces"])
+            found["nights"] += _usable(_night, rows["nights"])
+            found["asked"] += _usable(_asked, [row for row in rows["messages"] if '"answer"' in str(row["about"])])
     columns = {table: [column.split()[0] for column in text.split(", ")] for table, text in TABLES.items()}
     return {table: pd.DataFrame(rows, columns=columns[table], dtype=object) for table, rows in found.items()}
+
+
+def _name(folder: Path) -> str:
+    return os.fsencode(folder.name).decode(errors="backslashreplace")
+
+
+def _usable(make: Callable[[Row], Row], rows: list[Row]) -> list[Row]:
+    found = []
+    for row in rows:
+        with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError, OverflowError):
+            found.append(make(row))
+    return found
 
 
 def _when(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def _trace(mind: str, row: dict[str, Any]) -> dict[str, Any]:
+def _trace(row: Row, config: MindConfig) -> Row:
+    idle_s = time.time() - max(row["used_at"], row["created_at"])
     return {
-        "mind": mind, "trace": row["id"], "text": row["text"] or "(archived)", "tier": row["tier"], "strength": row["confidence"],
-        "uses": row["uses"], "created_at": _when(row["created_at"]), "superseded_by": row["superseded_by"], "stage": row["stage"],
-        "repeats": row["repeats"], "forgotten": row["forgotten_at"] is not None, "disputed": row["disputed_at"] is not None,
+        "mind": row["mind"], "trace": row["id"], "text": row["text"] or "(archived)", "tier": row["tier"],
+        "strength": config.strength(row["confidence"], row["importance"], row["uses"], idle_s), "uses": row["uses"],
+        "created_at": _when(row["created_at"]), "superseded_by": row["superseded_by"], "stage": row["stage"], "repeats": row["repeats"],
+        "forgotten": row["forgotten_at"] is not None, "disputed": row["disputed_at"] is not None,
     }  # fmt: skip
 
 
-def _night(mind: str, row: dict[str, Any]) -> dict[str, Any]:
+def _night(row: Row) -> Row:
     detail = json.loads(row.pop("detail"))
     return {
-        **row, "mind": mind, "started_at": _when(row["started_at"]), "doing": detail["doing"], "kept": detail["kept"],
+        **row, "started_at": _when(row["started_at"]), "doing": detail["doing"], "kept": detail["kept"],
         "retained": detail["retained"],
     }  # fmt: skip
 
 
-def _asked(mind: str, row: dict[str, Any]) -> dict[str, Any]:
+def _asked(row: Row) -> Row:
     about = json.loads(row["about"])
     return {
-        "mind": mind, "asked_at": _when(row["at"]), "question": about.get("question"), "answer": row["text"], "source": about.get("source"),
-        "confidence": about.get("confidence"), "memory": about.get("memory"),
+        "mind": row["mind"], "asked_at": _when(row["at"]), "question": about.get("question"), "answer": row["text"],
+        "source": about.get("source"), "confidence": about.get("confidence"), "memory": about.get("memory"),
     }  # fmt: skip

@@ -7,10 +7,15 @@ Rows of runs that did not change since are copied from the last file; only chang
 
 from __future__ import annotations
 
+import errno
+import glob
 import json
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +27,7 @@ from lab.store.arena import TABLES as ARENA_TABLES
 from lab.store.arena import arena_rows, cell_logs
 from lab.store.minds import TABLES as MIND_TABLES
 from lab.store.minds import mind_rows, minds_stamp
-from lab.store.runs import ARENA, Run, RunStore
+from lab.store.runs import ARENA, Run, RunStore, mark
 
 MINDS = "minds/"  # the name under which the minds' stamp is kept
 FRESH_S = 10.0  # a live database is published at most this often
@@ -31,7 +36,8 @@ TABLES = {
     "runs": "run VARCHAR, kind VARCHAR, model VARCHAR, config JSON, status VARCHAR, started_at TIMESTAMPTZ,"
     " ended_at TIMESTAMPTZ, parameters BIGINT, device VARCHAR, created_at TIMESTAMPTZ, message VARCHAR",
     "steps": "run VARCHAR, step BIGINT, tokens BIGINT, loss DOUBLE, surprise DOUBLE, lr DOUBLE, tokens_s DOUBLE,"
-    " elapsed_s DOUBLE, grad_norm DOUBLE, fire_rate DOUBLE",
+    " elapsed_s DOUBLE, grad_norm DOUBLE",
+    "measures": "run VARCHAR, step BIGINT, name VARCHAR, value DOUBLE",
     "bands": "run VARCHAR, step BIGINT, band VARCHAR, updated BOOLEAN",
     "evals": "run VARCHAR, step BIGINT, split VARCHAR, bpb DOUBLE",
     "samples": "run VARCHAR, step BIGINT, prompt VARCHAR, text VARCHAR",
@@ -40,16 +46,18 @@ TABLES = {
     "published": "run VARCHAR, stamp VARCHAR",
 }
 
-VIEWS = {
-    "run_summary": """
+SUMMARY = """
+    CREATE TABLE run_summary AS
         SELECT r.run, r.model, r.config->>'preset' AS preset, r.config->>'data' AS data, r.status, r.parameters,
                s.step, s.loss, s.tokens, s.tokens_s, s.elapsed_s, e.bpb, e.best_bpb, r.created_at, r.ended_at, r.message
         FROM runs r
         LEFT JOIN (SELECT run, max(step) AS step, arg_max(loss, step) AS loss, max(tokens) AS tokens,
                           median(tokens_s) AS tokens_s, max(elapsed_s) AS elapsed_s FROM steps GROUP BY run) s USING (run)
-        LEFT JOIN (SELECT run, arg_max(bpb, step) AS bpb, min(bpb) AS best_bpb FROM evals GROUP BY run) e USING (run)""",
+        LEFT JOIN (SELECT run, arg_max(bpb, step) AS bpb, min(bpb) AS best_bpb FROM evals GROUP BY run) e USING (run)"""
+
+VIEWS = {
     "curves": """
-        SELECT r.model, r.config->>'preset' AS preset, r.config->>'data' AS data, (r.config->>'seed')::BIGINT AS seed, s.*
+        SELECT r.model, r.config->>'preset' AS preset, r.config->>'data' AS data, TRY_CAST(r.config->>'seed' AS BIGINT) AS seed, s.*
         FROM steps s JOIN runs r USING (run)""",
     "band_activity": """
         SELECT run, band, count(*) AS steps, sum(updated::INT) AS updates, avg(updated::INT) AS share
@@ -81,16 +89,14 @@ VIEWS = {
                    ON s.run = t.run AND s.task_order = t.task_order
               GROUP BY ALL HAVING count(*) = any_value(t.last_task) + 1)
         GROUP BY ALL HAVING count(*) = any_value(last_task)""",
-    "options": """
-        SELECT run, unnest(json_keys(config)) AS option,
-               json_extract_string(config, '$."' || unnest(json_keys(config)) || '"') AS value FROM runs""",
+    "options": "SELECT run, key AS option, value->>'$' AS value FROM runs, json_each(config)",
 }
 
 EVENT_COLUMNS = {
     "n": "BIGINT", "kind": "VARCHAR", "step": "BIGINT", "tokens": "BIGINT", "loss": "DOUBLE", "surprise": "DOUBLE",
     "lr": "DOUBLE", "tokens_s": "DOUBLE", "elapsed_s": "DOUBLE", "grad_norm": "DOUBLE", "fire_rate": "DOUBLE",
-    "bands": "MAP(VARCHAR, BOOLEAN)", "split": "VARCHAR", "bpb": "DOUBLE", "prompt": "VARCHAR", "text": "VARCHAR",
-    "to_step": "BIGINT", "from_step": "BIGINT", "lr_scale": "DOUBLE",
+    "measures": "MAP(VARCHAR, DOUBLE)", "bands": "MAP(VARCHAR, BOOLEAN)", "split": "VARCHAR", "bpb": "DOUBLE",
+    "prompt": "VARCHAR", "text": "VARCHAR", "to_step": "BIGINT", "from_step": "BIGINT", "lr_scale": "DOUBLE",
 }  # fmt: skip
 
 # A run that resumed from step s, or fell back to it, writes the steps after s again: the earlier lines do not count.
@@ -101,16 +107,17 @@ EVENTS = """
             PARTITION BY run ORDER BY n DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS back_to
         FROM (SELECT string_split(filename, '/')[-2] AS run, coalesce(step, from_step) AS step, * EXCLUDE (filename, step)
               FROM read_json(?, format = 'newline_delimited', columns = {columns}, ignore_errors = true,
-                             filename = true, maximum_object_size = 67108864)
-              WHERE kind IS NOT NULL))
+                             filename = true, hive_partitioning = false, maximum_object_size = 67108864)
+              WHERE kind IS NOT NULL AND coalesce(step, from_step) IS NOT NULL))
     WHERE back_to IS NULL OR step <= back_to OR kind IN ('rolledback', 'notice')"""
 
 FILLS = {
-    "steps": "SELECT run, step, tokens, loss, surprise, lr, tokens_s, elapsed_s, grad_norm, fire_rate"
-    " FROM events WHERE kind = 'step'",
+    "steps": "SELECT run, step, tokens, loss, surprise, lr, tokens_s, elapsed_s, grad_norm FROM events WHERE kind = 'step'",
+    "measures": "SELECT run, step, unnest(map_keys(measures)), unnest(map_values(measures)) FROM events WHERE kind = 'step'"
+    " UNION ALL SELECT run, step, 'fire_rate', fire_rate FROM events WHERE kind = 'step' AND fire_rate IS NOT NULL",  # old logs
     "bands": "SELECT run, step, unnest(map_keys(bands)), unnest(map_values(bands)) FROM events WHERE kind = 'step'",
-    "evals": "SELECT run, step, split, bpb FROM events WHERE kind = 'evaluated'",
-    "samples": "SELECT run, step, prompt, text FROM events WHERE kind = 'sampled'",
+    "evals": "SELECT run, step, split, bpb FROM events WHERE kind = 'evaluated' AND bpb IS NOT NULL",
+    "samples": "SELECT run, step, prompt, text FROM events WHERE kind = 'sampled' AND text IS NOT NULL",
     "notices": "SELECT run, step, kind, CASE kind WHEN 'notice' THEN text ELSE"
     " format('The loss jumped to {:.2f} nats at step {}; training went back to step {} with {}% of the rate.',"
     " loss, from_step, to_step, round(100 * lr_scale, 1)) END FROM events WHERE kind IN ('notice', 'rolledback')",
@@ -125,32 +132,41 @@ def publish(store: RunStore | None = None, *, whole: bool = False, max_age_s: fl
     """Bring lab.duckdb up to date; says whether there was anything to do.
 
     With `max_age_s` a younger file is left as it is. `whole` reads every log anew. A missing or damaged file is made
-    anew. Where another process is publishing just now, that one's result is taken.
+    anew. Where another process is publishing just now, that one's result is taken. Raises OSError when the disk is full.
     """
     store = store or RunStore()
     path = database(store)
-    if not whole and path.exists() and time.time() - path.stat().st_mtime < max_age_s:
+    if (
+        not whole and path.exists() and 0 <= time.time() - path.stat().st_mtime < max_age_s
+    ):  # below 0: the clock was set
         return False
     store.home.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(store.home / ".publish.lock", timeout=10):
+        with FileLock(store.home / ".publish.lock", timeout=10, mode=0o600):
             return _publish(store, path, whole)
     except Timeout:
         return False
+    except duckdb.IOException as error:
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        raise OSError(errno.ENOSPC, str(error), str(path)) from error
 
 
 def _publish(store: RunStore, path: Path, whole: bool) -> bool:
     runs = {run.id: run for run in store.list()}
-    stamps = {name: _stamp(run) for name, run in runs.items()}
-    before = {} if whole else _published(path)
+    stamps = {
+        run.id: " ".join([run.stamp, *map(mark, cell_logs(run.folder) if run.kind == ARENA else [])])
+        for run in runs.values()
+    }
+    before = {} if whole else {**_published(path, mark(path))}
     minds, minds_before = minds_stamp(store.home), before.pop(MINDS, None)
-    changed = [store.read(runs[name].folder) for name, stamp in stamps.items() if before.get(name) != stamp]
+    changed = [runs[name] for name, stamp in stamps.items() if before.get(name) != stamp]
     if before and not changed and before.keys() == stamps.keys() and minds == minds_before:
         return False
-    for stale in store.home.glob("lab.duckdb.*.tmp*"):
-        stale.unlink(missing_ok=True)
-    draft = path.with_name(f"lab.duckdb.{os.getpid()}.tmp")
-    try:
+    for stale in store.home.glob("lab.duckdb.*.tmp"):
+        shutil.rmtree(stale, ignore_errors=True)
+    with tempfile.TemporaryDirectory(".tmp", "lab.duckdb.", store.home) as folder:  # nobody else may look into it
+        draft = Path(folder) / "lab.duckdb"
         with duckdb.connect(str(draft)) as db:
             for table, columns in TABLES.items():
                 db.execute(f"CREATE TABLE {table} ({columns})")
@@ -160,28 +176,17 @@ def _publish(store: RunStore, path: Path, whole: bool) -> bool:
             _fill(db, changed, stamps)
             db.execute("INSERT INTO published VALUES (?, ?)", [MINDS, minds])
             _fill_minds(db, store.home)
+            db.execute(SUMMARY)
             for view, query_text in VIEWS.items():
                 db.execute(f"CREATE VIEW {view} AS {query_text}")
+        draft.chmod(0o600)
         os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
     return True
 
 
-def _stamp(run: Run) -> str:
-    """What changes whenever the run's folder says something new."""
-    parts = []
-    for path in (run.folder / "run.json", run.events, *cell_logs(run.folder)):
-        try:
-            about = path.stat()
-            parts.append(f"{about.st_size}@{about.st_mtime_ns}")
-        except FileNotFoundError:
-            parts.append("-")
-    return " ".join(parts)
-
-
-def _published(path: Path) -> dict[str, str]:
-    """What the present file was made of; nothing if it is missing, damaged or of another layout."""
+@lru_cache(maxsize=8)
+def _published(path: Path, mark: str) -> dict[str, str]:
+    """What the file that bears this mark was made of; nothing if it is missing, damaged or of another layout."""
     try:
         with duckdb.connect(str(path), read_only=True) as db:
             for table, columns in TABLES.items():
@@ -212,12 +217,28 @@ def _fill(db: duckdb.DuckDBPyConnection, changed: Sequence[Run], stamps: dict[st
     db.unregister("marks")
     for table, rows_of in arena_rows([run for run in changed if run.kind == ARENA]).items():
         _insert(db, table, ARENA_TABLES[table], rows_of)
-    logs = [run.events.as_posix() for run in changed if run.events.is_file()]
-    if logs:
+    _fill_events(db, [run for run in changed if os.path.isfile(run.events) and run.folder.name == run.id])
+
+
+def _fill_events(db: duckdb.DuckDBPyConnection, runs: list[Run]) -> None:
+    """Take in the runs' logs; where one of them cannot be read, all others and a notice."""
+    if not runs:
+        return
+    logs = [glob.escape(run.events.as_posix()) for run in runs]
+    try:
         db.execute(EVENTS.format(columns=EVENT_COLUMNS), [logs])
-        for table, fill in FILLS.items():
-            db.execute(f"INSERT INTO {table} {fill}")
-        db.execute("DROP TABLE events")
+    except duckdb.Error as error:
+        if len(runs) == 1:
+            db.execute(
+                "INSERT INTO notices VALUES (?, 0, 'notice', ?)", [runs[0].id, f"Its log cannot be read: {error}"]
+            )
+        else:
+            for half in (runs[: len(runs) // 2], runs[len(runs) // 2 :]):
+                _fill_events(db, half)
+        return
+    for table, fill in FILLS.items():
+        db.execute(f"INSERT INTO {table} {fill}")
+    db.execute("DROP TABLE events")
 
 
 def _fill_minds(db: duckdb.DuckDBPyConnection, home: Path) -> None:
@@ -230,7 +251,9 @@ def _insert(db: duckdb.DuckDBPyConnection, table: str, columns: str, frame: pd.D
     """Put the rows of `frame` into `table`, each column as its kind says."""
     kinds = dict(column.split() for column in columns.split(", "))
     db.register("fresh", frame)
-    db.execute(f"INSERT INTO {table} SELECT {', '.join(f'{name}::{kind}' for name, kind in kinds.items())} FROM fresh")
+    db.execute(
+        f"INSERT INTO {table} SELECT {', '.join(f'TRY_CAST({name} AS {kind})' for name, kind in kinds.items())} FROM fresh"
+    )
     db.unregister("fresh")
 
 

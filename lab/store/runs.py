@@ -13,12 +13,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lab.config import ArenaConfig, ConfigError, RunConfig, build_arena, build_config, flatten_config
+from lab.config import STARTERS, ArenaConfig, ConfigError, RunConfig, build_arena, build_config, flatten_config
 from lab.disk import reserve_room, write_durably, write_into_reserve
+from lab.store.log import open_regular, parse
 
 LIVE = ("starting", "running")
 TRAIN, ARENA = "train", "arena"  # kinds of run
 RESERVE_BYTES = 65536
+RECORD_BYTES = 2**24  # of a run.json at most
+TIMES = ("created_at", "launched_at", "started_at", "ended_at")
+TEXTS = ("kind", *TIMES, "message", "traceback", "device")
 
 
 def runs_home() -> Path:
@@ -33,20 +37,22 @@ def now() -> str:
 
 @dataclass(frozen=True)
 class Run:
-    """One run as its folder has it. `record` is run.json; `damage` says why it cannot be read, or is None."""
+    """One run as its folder has it. `record` is run.json; `damage` says why it cannot be read, or is None; `stamp` changes
+    with run.json and the log."""
 
     id: str
     folder: Path
     record: dict[str, Any]
     damage: str | None = None
+    stamp: str = ""
 
     @property
     def status(self) -> str:
-        return "damaged" if self.damage else str(self.record.get("status", "damaged"))
+        return "unreadable" if self.damage else str(self.record["status"])
 
     @property
     def kind(self) -> str:
-        return str(self.record.get("kind", TRAIN))
+        return str(self.record.get("kind") or TRAIN)
 
     @property
     def live(self) -> bool:
@@ -82,6 +88,7 @@ class RunStore:
 
     def __init__(self, home: Path | None = None) -> None:
         self.home = home or runs_home()
+        self._known: dict[Path, Run] = {}  # as they were read last
 
     def create(self, config: RunConfig | ArenaConfig) -> Run:
         """Make the folder of a new run. Raises OSError when the disk is full."""
@@ -93,7 +100,8 @@ class RunStore:
             options = flatten_config(config)
         run = f"{stamp}-{name}-{secrets.token_hex(4)}"
         folder = self.home / run
-        folder.mkdir(parents=True)
+        self.home.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
         record = {
             "run": run, "kind": kind, "model": model, "config": options,
             "status": "starting", "created_at": now(), "launched_at": now(), "started_at": None, "ended_at": None, "message": None,
@@ -102,29 +110,36 @@ class RunStore:
         return Run(run, folder, record)
 
     def read(self, folder: Path) -> Run:
-        """Read one run's folder; what is wrong with it is in `damage`."""
-        try:
-            record = json.loads((folder / "run.json").read_bytes())
-            missing = [key for key in ("status", "model", "config") if key not in record]
-        except FileNotFoundError:
-            return Run(
-                folder.name, folder, {}, f"a run must have a run.json; {folder.name} has none. Delete its folder."
-            )
-        except (ValueError, TypeError, OSError) as error:
-            return Run(folder.name, folder, {}, f"run.json must be whole; that of {folder.name} is not: {error}.")
-        if missing:
-            return Run(folder.name, folder, {}, f"run.json must be whole; that of {folder.name} lacks {missing[0]}.")
-        return Run(folder.name, folder, record)
+        """Read one run's folder, where it changed since it was read last; what is wrong with it is in `damage`."""
+        return self._read(folder, stamp_of(folder))
+
+    def _read(self, folder: Path, stamp: str) -> Run:
+        run = self._known.get(folder)
+        if run is None or run.stamp != stamp:
+            name = os.fsencode(folder.name).decode(errors="backslashreplace")
+            try:
+                if name != folder.name:
+                    raise ValueError("its name is not UTF-8")
+                run = Run(name, folder, _read_record(folder), stamp=stamp)
+            except FileNotFoundError:
+                run = Run(name, folder, {}, f"a run must have a run.json; {name} has none. Delete its folder.", stamp)
+            except (ValueError, OSError) as error:
+                run = Run(name, folder, {}, f"a run's folder must be whole; {name} is not: {error}. Mend it.", stamp)
+            self._known[folder] = run
+        return run
 
     def _all(self) -> list[Run]:
-        if not self.home.is_dir():
-            return []
-        folders = sorted((path for path in self.home.iterdir() if _is_run(path)), reverse=True)
-        starters = sorted(path for path in self.home.glob("starters/*") if _is_run(path))
-        return [self.read(folder) for folder in [*folders, *starters]]
+        found: dict[str, Run] = {}
+        for place, newest_first in ((self.home, True), (STARTERS, False)):
+            names = [entry.name for entry in os.scandir(place) if entry.is_dir()] if place.is_dir() else []
+            for name in sorted(names, reverse=newest_first):
+                if stamp := stamp_of(place / name):
+                    run = self._read(place / name, stamp)
+                    found.setdefault(run.id, run)
+        return [*found.values()]
 
     def list(self, kind: str | None = None) -> list[Run]:
-        """Give all runs, or those of one kind, newest first; damaged ones are of every kind."""
+        """Give all runs, or those of one kind, newest first, then the starters; unreadable ones are of every kind."""
         runs = self._all()
         return runs if kind is None else [run for run in runs if run.damage or run.kind == kind]
 
@@ -133,8 +148,8 @@ class RunStore:
 
         Raises ConfigError when none or several fit.
         """
-        for folder in (self.home / name, self.home / "starters" / name):
-            if name and folder.is_dir() and _is_run(folder):
+        for folder in (self.home / name, STARTERS / name):
+            if folder.name == name != ".." and os.path.isdir(folder) and stamp_of(folder):  # it raises nothing
                 return self.read(folder)
         runs = self.list(kind)
         if name == "last" and runs:
@@ -165,9 +180,47 @@ class RunStore:
         return Run(run.id, run.folder, record)
 
 
-def _is_run(folder: Path) -> bool:
-    known = any((folder / name).exists() for name in ("run.json", "events.jsonl", "checkpoints"))
-    return folder.is_dir() and known
+def stamp_of(folder: Path) -> str:
+    """What changes whenever a run's folder says something new; "" where it is none."""
+    record, log = (mark(f"{folder}/{name}") for name in ("run.json", "events.jsonl"))
+    return f"{record} {log}" if record + log != "--" or os.path.isdir(f"{folder}/checkpoints") else ""
+
+
+def mark(path: str | Path) -> str:
+    """What changes whenever a file does; "-" where there is none."""
+    try:
+        about = os.stat(path)
+        return f"{about.st_size}@{about.st_ino}@{about.st_mtime_ns}@{about.st_ctime_ns}"
+    except (FileNotFoundError, NotADirectoryError):
+        return "-"
+    except OSError as error:  # it must be told that it cannot be read
+        return f"error {error.errno}"
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    """Read run.json and see that there can be a log. Raises ValueError and OSError."""
+    with open_regular(folder / "run.json") as file:
+        text = file.read(RECORD_BYTES + 1)
+    if len(text) > RECORD_BYTES:
+        raise ValueError(f"run.json has more than {RECORD_BYTES >> 20} MiB")
+    record = parse(text)
+    if not isinstance(record, dict):
+        raise ValueError(f"run.json holds a {type(record).__name__}")
+    wanted = {"status": str, "model": str, "config": dict, "parameters": int | None, **dict.fromkeys(TEXTS, str | None)}
+    for name, kind in wanted.items():
+        if not isinstance(record.get(name), kind):
+            raise ValueError(f"run.json has {name} {record.get(name)!r}"[:80])
+    for name in TIMES:
+        if record.get(name):
+            datetime.fromisoformat(record[name])
+    if record.get("kind") not in (None, TRAIN, ARENA):
+        raise ValueError(f"run.json has kind {record['kind']!r}"[:80])
+    if (folder / "events.jsonl").exists():
+        open_regular(folder / "events.jsonl").close()
+    return {
+        **record,
+        "launched_at": record.get("launched_at") or record.get("created_at") or "1970-01-01T00:00:00+00:00",
+    }
 
 
 def _write_record(folder: Path, record: dict[str, Any]) -> None:

@@ -246,14 +246,14 @@ def build_arena_tab(store: RunStore, tab: gr.Tab) -> gr.Timer:
         try:
             run = store.get(name, ARENA)
             paths = export_arena(run, run.folder / "export", kind)
+            path = paths[0]
+            if len(paths) > 1:
+                path = run.folder / "export" / f"{run.id}-{kind}.zip"
+                with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+                    for one in paths:
+                        packed.write(one, one.name)
         except (ConfigError, OSError) as error:
             return [gr.skip(), sentence(say(error, store), "error")]
-        path = paths[0]
-        if len(paths) > 1:
-            path = run.folder / "export" / f"{run.id}-{kind}.zip"
-            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-                for one in paths:
-                    packed.write(one, one.name)
         same = f"Same as: python -m lab arena report {name} --format {kind}"
         return [gr.update(value=str(path), visible=True), sentence(same)]
 

@@ -16,7 +16,7 @@ from lab.config import ConfigError, flatten_config
 from lab.store import TRAIN, RunStore, query
 from lab.store.summary import SUMMARY
 from lab.ui.chart import live_chart
-from lab.ui.train import choices
+from lab.ui.train import choices, say
 from lab.ui.words import duration, sentence
 from lab.views import METRICS, MODELS, compare, config_diff
 
@@ -70,8 +70,8 @@ def build_runs(store: RunStore, tab: gr.Tab) -> gr.Timer:
         """The table, with runs that ended or died since. The choice is set only where a chosen run is gone: a choice that was made
         while this was under way must stand."""
         runs = jobs.refresh_all(store, TRAIN)
-        found = query(SUMMARY, store=store).set_index("run")
-        rows = [_row(run.id, run.status, found) for run in runs]
+        found = _ask(SUMMARY, store).set_index("run").to_dict("index")
+        rows = [_row(run.id, run.status, found.get(run.id, {})) for run in runs]
         options = choices(store, runs)
         kept = [name for name in names or [] if name in options]
         choice: dict[str, Any] = {} if kept == (names or []) else {"value": kept}
@@ -114,15 +114,15 @@ def build_runs(store: RunStore, tab: gr.Tab) -> gr.Timer:
     def export(names: list[str], kind: str) -> list[Any]:
         if not names:
             return [gr.skip(), sentence("Choose at least one run to export.", "warning")]
-        folder = Path(tempfile.mkdtemp(prefix="qor-export-"))
         try:
+            folder = Path(tempfile.mkdtemp(prefix="qor-export-"))
             paths = jobs.export_tables(store, [store.get(name) for name in names], folder, kind)
+            archive = folder / f"runs-{kind}.zip"
+            with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+                for path in paths:
+                    packed.write(path, path.name)
         except (ConfigError, OSError) as error:
-            return [gr.skip(), sentence(str(error), "error")]
-        archive = folder / f"runs-{kind}.zip"
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-            for path in paths:
-                packed.write(path, path.name)
+            return [gr.skip(), sentence(say(error, store), "error")]
         same = " ".join(["python -m lab export", *names, "--format", kind, "--no-brain"])
         return [gr.update(value=str(archive), visible=True), sentence(f"Same as: {same}")]
 
@@ -151,9 +151,15 @@ def build_runs(store: RunStore, tab: gr.Tab) -> gr.Timer:
     return timer
 
 
-def _row(name: str, status: str, found: pd.DataFrame) -> list[str]:
-    told = found.loc[name].to_dict() if name in found.index else {}
+def _ask(sql: str, store: RunStore, *values: Any) -> pd.DataFrame:
+    """A query's table; a full disk is told in the lab's sentence."""
+    try:
+        return query(sql, [*values], store=store)
+    except OSError as error:
+        raise gr.Error(say(error, store)) from error
 
+
+def _row(name: str, status: str, told: dict[Any, Any]) -> list[str]:
     def cell(key: str, form: str) -> str:
         value = told.get(key)
         return "–" if value is None or value != value else format(value, form)
@@ -171,8 +177,9 @@ def _series(store: RunStore, name: str, metric: str) -> pd.DataFrame:
         sql = """SELECT e.step, e.bpb, s.tokens, s.elapsed_s FROM evals e LEFT JOIN steps s USING (run, step)
                  WHERE e.run = ? ORDER BY e.step"""
     else:
-        sql = f"SELECT step, tokens, elapsed_s, {metric} FROM steps WHERE run = ? ORDER BY step"
-    return query(sql, [name], store=store)
+        sql = f"""SELECT step, tokens, elapsed_s, {"value AS " if METRICS[metric].table == "measures" else ""}{metric} FROM steps s
+                  LEFT JOIN (SELECT * FROM measures WHERE name = '{metric}') USING (run, step) WHERE run = ? ORDER BY step"""
+    return _ask(sql, store, name)
 
 
 def _short(names: list[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ STATUS_MARKS = {
     "stopped": "■",
     "failed": "✗",
     "crashed": "✗",
-    "damaged": "✗",
+    "unreadable": "✗",
 }
 
 

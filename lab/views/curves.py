@@ -21,7 +21,7 @@ COLUMNS = {"step": "step", "tokens": "tokens", "time": "elapsed_s"}
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of the table `steps` or `evals`, as people read it."""
+    """A column of the table `steps` or `evals`, or a name in `measures`, as people read it."""
 
     question: str
     unit: str
@@ -32,7 +32,7 @@ METRICS = {
     "loss": Metric("How wrong are its guesses while it learns?", "loss (nats per byte)"),
     "bpb": Metric("How well does it know text it never learnt?", "bits per byte", "evals"),
     "surprise": Metric("How much is new to it?", "share of surprising bytes"),
-    "fire_rate": Metric("How often does the live memory write?", "share of bytes"),
+    "fire_rate": Metric("How often does the live memory write?", "share of bytes", "measures"),
     "lr": Metric("How large are its steps?", "learning rate"),
     "tokens_s": Metric("How fast does it learn?", "tokens per second"),
     "grad_norm": Metric("How strong is the pull of each step?", "gradient norm, fast band"),
@@ -78,7 +78,7 @@ def compare(
         })  # fmt: skip
     frame = layout(about.question, AXES[axis], about.unit)
     if not lines:
-        begun = any(len(table) for table in runs.values()) and about.table == "steps"
+        begun = any(len(table) for table in runs.values()) and about.table != "evals"
         reason = "this brain has no such part" if begun else "nothing measured yet"
         empty = {"text": reason, "showarrow": False, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
         frame |= {"annotations": [empty]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import random
 from collections import Counter, defaultdict
@@ -29,7 +30,7 @@ def folder_stream(folder: Path, count: int, seed: int) -> list[Task]:
         raise ConfigError(f"a folder of tasks must hold .jsonl files; {folder} has none.", "stream")
     tasks = []
     for path in files:
-        rows = [_row(path, number, line) for number, line in enumerate(_lines(path), 1) if line.strip()]
+        rows = [_row(path, number, line) for number, line in enumerate(_read(path).split("\n"), 1) if line.strip()]
         _check_rows(path, rows)
         rows = random.Random(f"{path.name} {seed}").sample(rows, min(count, len(rows)))
         train, validation, test = [], [], []
@@ -57,9 +58,10 @@ def _check_rows(path: Path, rows: Sequence[tuple[str, str, list[str]]]) -> None:
             answers[text] = answer
 
 
-def _lines(path: Path) -> list[str]:
+def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"a stream must be readable text; {path} is not ({error}).", "stream") from error
 
@@ -71,7 +73,7 @@ def _row(path: Path, number: int, line: str) -> tuple[str, str, list[str]]:
         if not all(isinstance(text, str) and text.strip() for text in (prompt, answer, *others)):
             raise ValueError("an empty prompt or answer")
         return prompt.strip(), answer.strip(), [text.strip() for text in others]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         rule = 'a line of a task file must be JSON with "prompt" and "answer"'
         raise ConfigError(f"{rule}; line {number} of {path.name} is not ({error}). Mend it.", "stream") from error
 
@@ -118,7 +120,7 @@ def _domains(path: Path, labels: list[str]) -> dict[str, list[str]]:
     """Labels by domain, from the file beside `path` that names them all; nothing where there is none."""
     for beside in sorted(path.parent.glob("*domains.json")):
         try:
-            read: Any = json.loads("\n".join(_lines(beside)))
+            read: Any = json.loads(_read(beside))
         except (ValueError, RecursionError) as error:
             raise ConfigError(
                 f"a file of domains must be JSON; {beside.name} is not ({error}). Mend it.", "stream"
@@ -133,7 +135,7 @@ def _domains(path: Path, labels: list[str]) -> dict[str, list[str]]:
 
 def _read_json(path: Path) -> list[tuple[str, str, str]]:
     try:
-        read: Any = json.loads("\n".join(_lines(path)))
+        read: Any = json.loads(_read(path))
         rows = []
         for split, names in SPLITS.items():
             for name in names:
@@ -151,18 +153,18 @@ def _read_json(path: Path) -> list[tuple[str, str, str]]:
 def _read_csv(path: Path) -> list[tuple[str, str, str]]:
     """Rows of text, label and split; where the file names no splits, every fifth text of a label is for the test. What comes again
     is passed over."""
-    reader, known = csv.DictReader(_lines(path)), set[tuple[str, str]]()
+    reader, known = csv.DictReader(io.StringIO(_read(path), newline="")), set[tuple[str, str]]()
     rows, spelt, seen = [], {name: split for split, names in SPLITS.items() for name in names}, Counter[str]()
     try:
         if not {"text", "label"} <= set(reader.fieldnames or []):
             raise ConfigError(
                 f"a .csv of labels must have columns text and label; {path.name} has {reader.fieldnames}.", "stream"
             )
-        for number, row in enumerate(reader):
+        for row in reader:
             text, label = (row["text"] or "").strip(), (row["label"] or "").strip()
             if not text or not label:
                 raise ConfigError(
-                    f"a row must have a text and a label; row {number + 2} of {path.name} has not.", "stream"
+                    f"a row must have a text and a label; line {reader.line_num} of {path.name} has not.", "stream"
                 )
             if (text, label) in known:
                 continue
