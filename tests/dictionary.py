@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,10 +12,8 @@ from pathlib import Path
 import torch
 
 from lab.config import MindConfig
-from lab.disk import write_durably
 from lab.learning import Dream, Progress
 from lab.mind.language import ENGLISH
-from lab.mind.replies import MindError
 from lab.mind.reader import Found, Note, Pair, Reply
 
 SAID = re.compile(r"^(?P<thing>.+?) is (?P<value>.+?)[.!]?$")

@@ -14,13 +14,9 @@ import pytest
 
 from lab.config import ConfigError, DataConfig
 from lab.data import (
-    ANSWER,
-    END,
-    START,
     WORLDS,
     Batches,
-    decode,
-    encode,
+    encode_document,
     load_facts,
     load_wordings,
     open_corpus,
@@ -28,11 +24,14 @@ from lab.data import (
 )  # fmt: skip
 from lab.data import batches as batches_module
 from lab.data import files as files_module
+from lab.text import LAB
+
+encode, decode, START, ANSWER, END = LAB.tokenizer.encode, LAB.tokenizer.decode, LAB.start, LAB.answer, LAB.stop
 
 
 def documents(data: Any, **options: Any) -> list[bytes]:
     corpus = open_corpus(DataConfig(data=str(data), **options))
-    return [bytes(document.tokens[1:-1].tolist()) for document in corpus.documents(0)]
+    return [document.content for document in corpus.documents(0) if isinstance(document.content, bytes)]
 
 
 def test_any_text_survives_the_tokenizer() -> None:
@@ -64,7 +63,7 @@ def test_every_relation_keeps_a_wording_of_each_kind_out_of_training() -> None:
             held = [w.held_out for w in wordings if (w.relation, w.kind) == (relation, kind)]
             assert held.count(True) == 1 and held.count(False) >= 3
     found = list(open_corpus(DataConfig(data="facts:states")).documents(0))
-    texts = {decode(document.tokens.tolist()): document.validation for document in found}
+    texts = {decode(encode_document(one, LAB).tolist()): one.validation for one in found}
     assert texts["What city is the state capital of Texas?Austin"]
     assert not texts["What is the state capital of Texas?Austin"]
 
@@ -164,29 +163,29 @@ def test_reading_on_from_a_cursor_gives_the_same_batches(
     monkeypatch.setattr(batches_module, "WHOLE_BLOCK", block)
     config = numbered(tmp_path)
     corpus = open_corpus(config)
-    through = Batches(corpus, config, seed=5)
+    through = Batches(corpus, config, 5, LAB)
     seen, places = [], []
     for _ in range(700):
         places.append(through.cursor)
         seen.append(through.next())
     assert places[-1].epoch >= 1
     for at in (0, 1, 17, 333, 699):
-        again = Batches(corpus, config, seed=5, cursor=places[at])
-        assert (again.next() == seen[at]).all()
-    other = Batches(corpus, config, seed=6)
-    assert any((other.next() != batch).any() for batch in seen[:5])
+        again = Batches(corpus, config, 5, LAB, places[at])
+        assert (again.next().tokens == seen[at].tokens).all()
+    other = Batches(corpus, config, 6, LAB)
+    assert any((other.next().tokens != batch.tokens).any() for batch in seen[:5])
 
 
 def test_every_training_token_is_a_target_once_an_epoch(tmp_path: Path) -> None:
     """Nothing is skipped, nothing shown twice, and no validation document is shown at all."""
     config = replace(numbered(tmp_path), batch_size=1)
     corpus = open_corpus(config)
-    kept = [d.tokens for d in corpus.documents(0) if not d.validation]
-    held = {decode(d.tokens.tolist()) for d in corpus.documents(0) if d.validation}
+    kept = [encode_document(d, LAB) for d in corpus.documents(0) if not d.validation]
+    held = {decode(encode_document(d, LAB).tolist()) for d in corpus.documents(0) if d.validation}
     assert 25 <= len(held) <= 75
-    batches, stream = Batches(corpus, config, seed=1), []
+    batches, stream = Batches(corpus, config, 1, LAB), []
     while batches.cursor.epoch == 0:
-        stream += batches.next()[0, :-1].tolist()
+        stream += batches.next().tokens[0, :-1].tolist()
     total = sum(map(len, kept))
     first = bytes(token for token in stream[:total] if token < START).decode()
     assert Counter(first) == Counter("".join(decode(tokens.tolist()) for tokens in kept))
@@ -199,12 +198,12 @@ def test_every_training_token_is_a_target_once_an_epoch(tmp_path: Path) -> None:
 def test_validation_is_the_same_every_time_and_never_trained_on(tmp_path: Path) -> None:
     """Fixed batches of held-out documents; short text is repeated to fill one sequence."""
     config = numbered(tmp_path)
-    first, again = (validation_batches(open_corpus(config), config, 4) for _ in range(2))
-    assert all((a == b).all() for a, b in zip(first, again, strict=True)) and len(first) == 4
+    first, again = (validation_batches(open_corpus(config), config, LAB, 4) for _ in range(2))
+    assert all((a.tokens == b.tokens).all() for a, b in zip(first, again, strict=True)) and len(first) == 4
     small = tmp_path / "s.jsonl"
     small.write_text('{"text": "ab"}\n{"text": "cd"}\n')
-    short = validation_batches(open_corpus(DataConfig(data=str(small), seq_len=16)), DataConfig(seq_len=16), 4)
-    assert [batch.shape for batch in short] == [(1, 17)]
+    short = validation_batches(open_corpus(DataConfig(data=str(small), seq_len=16)), DataConfig(seq_len=16), LAB, 4)
+    assert [batch.tokens.shape for batch in short] == [(1, 17)]
 
 
 def test_one_document_is_too_little(tmp_path: Path) -> None:
@@ -212,12 +211,12 @@ def test_one_document_is_too_little(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "only one"}\n')
     config = DataConfig(data=str(tmp_path / "a.jsonl"))
     with pytest.raises(ConfigError, match="at least 2 documents"):
-        Batches(open_corpus(config), config, 0).next()
+        Batches(open_corpus(config), config, 0, LAB).next()
 
 
 def test_a_question_is_followed_by_its_answer() -> None:
     """START question ANSWER answer END."""
-    found = [d.tokens.tolist() for d in open_corpus(DataConfig(data="facts:states")).documents(0)]
+    found = [encode_document(d, LAB).tolist() for d in open_corpus(DataConfig(data="facts:states")).documents(0)]
     asked = next(tokens for tokens in found if ANSWER in tokens)
     assert asked[0] == START and asked[-1] == END
     assert decode(asked[asked.index(ANSWER) :]) == "Montgomery"

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lab.mind.judgement import ABOUT_ONE, ALONE, WEIGHTS
 
 from lab.data.curriculum.facts import clash
 from lab.mind.calibration import Pair, calibrate, fit
 from lab.mind.exam import Measure, bm25, facts_for_exam, right
 from lab.mind.home import find_brain
-from lab.mind.judgement import ABOUT_ONE, ALONE, WEIGHTS
 
 
 def test_intervals_are_wilsons() -> None:

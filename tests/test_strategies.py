@@ -14,7 +14,7 @@ from torch import Tensor
 from lab.arena.contestants import find_contestant, settings
 from lab.arena.runner import compete
 from lab.config import FAMILIES, ArenaConfig, ConfigError, TrainingConfig
-from lab.data import Batch
+from lab.data import Batch, pad
 from lab.learning import Machine, Practice, choose_machine, load_newest, practise, save_checkpoint
 from lab.learning.dreams import _begin_again, dream
 from lab.learning.practice import copy_brain
@@ -132,7 +132,7 @@ def test_slots_move_only_the_memory_layer(name: str) -> None:
     before = weights(brain)
     losses = learn(brain, SECOND, slots)
     assert losses[-1] < losses[0]
-    parts = ("queries", "half_keys", "value_rows", "gate", "out")
+    parts = ("queries.weight", "half_keys", "value_rows", "gate.weight", "out.weight")
     assert moved(brain, before) == {f"blocks.1.slots.{part}" for part in parts}
 
 
@@ -162,7 +162,7 @@ def test_a_sleep_frees_the_fast_band_and_moves_its_knowledge_into_the_slow(name:
     assert all(torch.equal(p, old) for p, old in zip(fast, before, strict=True))
     names = {id(p): key for key, p in brain.named_parameters()}
     assert moved(brain, woken) == {names[id(p)] for p in (*fast, *slow)}
-    tokens = torch.tensor([[*one, *[257] * (14 - len(one))] for one in FIRST + SECOND])
+    tokens = pad([lesson.tokens for lesson in FIRST + SECOND], LAB.stop)
 
     def divergence(student: Brain) -> float:
         with torch.no_grad():
@@ -262,7 +262,7 @@ def test_whatever_a_brain_practises_with_is_placed_on_its_machine(strategy: str)
 
     class Noting(Machine):
         def place(self, what: Any) -> Any:
-            placed.append(what)
+            placed.append(what.tokens if isinstance(what, Batch) else what)
             return super().place(what)
 
     def check(_: Any, given: tuple[Tensor, ...]) -> None:
