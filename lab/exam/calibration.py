@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from lab.config import MindConfig
 from lab.data.curriculum.facts import MadeFact, clash, make_fact
@@ -101,16 +103,18 @@ def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
 
 
 def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:
-    """The weights of EVIDENCE by logistic regression (Newton's method)."""
+    """The weights of EVIDENCE by logistic regression with an L2 penalty."""
     seen = np.array([pair.evidence for pair in pairs])
     answers = np.array([pair.answers for pair in pairs], dtype=np.float64)
-    weights = np.zeros(seen.shape[1])
-    for _ in range(30):
-        sure = 1 / (1 + np.exp(-seen @ weights))
-        slope = seen.T @ (sure - answers) + ridge * weights
-        curve = (seen * (sure * (1 - sure))[:, None]).T @ seen + ridge * np.eye(len(weights))
-        weights -= np.linalg.solve(curve, slope)
-    return weights
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """The penalised negative log-likelihood in nats and its gradient, (features,)."""
+        logits = seen @ weights
+        nats = np.logaddexp(0, logits).sum() - answers @ logits + ridge / 2 * weights @ weights
+        return float(nats), seen.T @ (expit(logits) - answers) + ridge * weights
+
+    found = minimize(loss, np.zeros(seen.shape[1]), jac=True, method="BFGS", options={"gtol": 1e-6})
+    return np.asarray(found.x)
 
 
 def calibrate(
