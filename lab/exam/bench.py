@@ -17,6 +17,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lab.config import ConfigError, MindConfig, build_config
 from lab.events import Step, to_record
 from lab.exam import speed
@@ -60,27 +62,17 @@ def bench_store(runs: int = 200, steps: int = 1000, rounds: int = 5) -> dict[str
             run = store.create(build_config({"seed": seed}))
             run.events.write_text(log)
             store.update(run, status="finished", parameters=1)
-        seconds: dict[str, list[float]] = {"publish_all": [], "publish_one": [], "runs_query": []}
+        seconds = defaultdict[str, list[float]](list)
         for _ in range(rounds):
-            seconds["publish_all"].append(_seconds(lambda: publish(store, whole=True)))
+            with _timed(seconds["publish_all"]):
+                publish(store, whole=True)
             store.update(run, status="finished")
-            seconds["publish_one"].append(_seconds(lambda: publish(store)))
-            seconds["runs_query"].append(_seconds(lambda: query(SUMMARY, store=store)))
+            with _timed(seconds["publish_one"]):
+                publish(store)
+            with _timed(seconds["runs_query"]):
+                query(SUMMARY, store=store)
     rows = [{"what": what, "seconds": statistics.median(times)} for what, times in seconds.items()]
     return {"bench": "store", "runs": runs, "steps": steps, "rounds": rounds, "rows": rows}
-
-
-def _seconds(act: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    act()
-    return time.perf_counter() - begin
-
-
-def _get(connection: HTTPConnection, path: str) -> None:
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    body = answer.read()
-    assert answer.status == 200 and body
 
 
 def bench_page(requests: int = 300) -> dict[str, Any]:
@@ -103,11 +95,14 @@ def bench_page(requests: int = 300) -> dict[str, Any]:
             rows = []
             with contextlib.closing(HTTPConnection(url.removeprefix("http://"))) as connection:
                 for path in ("/", "/config", "/lab/plotly.min.js", "/theme.css"):
-                    times = [1e3 * _seconds(partial(_get, connection, path)) for _ in range(requests // 4)]
-                    p95 = statistics.quantiles(times, n=20)[18]
-                    rows.append({
-                        "request": path, "median_ms": statistics.median(times), "p95_ms": p95, "max_ms": max(times),
-                    })  # fmt: skip
+                    times: list[float] = []
+                    for _ in range(requests // 4):
+                        with _timed(times, 1e3):
+                            connection.request("GET", path)
+                            answer = connection.getresponse()
+                            assert answer.read() and answer.status == 200
+                    median, p95 = statistics.median(times), statistics.quantiles(times, n=20)[18]
+                    rows.append({"request": path, "median_ms": median, "p95_ms": p95, "max_ms": max(times)})
             shell([*lab, "stop", run])
             while json.loads((Path(home) / run / "run.json").read_text())["status"] == "running":
                 time.sleep(0.2)
@@ -120,9 +115,8 @@ def bench_page(requests: int = 300) -> dict[str, Any]:
 def bench_mind(brain: str, notes: int = 200, rounds: int = 60, crowd: int = 100_000) -> list[dict[str, Any]]:
     """Teaching, reflecting, asking notes and weights, the first byte, a night for 20 facts, and recall among 100,000 traces,
     by the mind itself."""
-    facts, awake = facts_for_exam("bench", notes), MindConfig(auto_sleep=False)
-    seconds = defaultdict[str, list[float]](list)
-    with tempfile.TemporaryDirectory() as home, Mind.create("bench", brain, Path(home) / "minds", awake) as mind:
+    facts, seconds = facts_for_exam("bench", notes), defaultdict[str, list[float]](list)
+    with _mind(brain) as mind:
         mind.teach("The bench is made of wood.")
         mind.ask("What is the bench made of?")
         for fact in facts:
@@ -149,7 +143,7 @@ def bench_mind(brain: str, notes: int = 200, rounds: int = 60, crowd: int = 100_
         for key in range(2 * rounds):
             with _timed(seconds["recall"]):
                 index.search(f"{facts[key % notes].ask(0)} {key * 797 % crowd}", 4)
-    with tempfile.TemporaryDirectory() as home, Mind.create("night", brain, Path(home) / "minds", awake) as mind:
+    with _mind(brain) as mind:
         for fact in facts[:20]:
             mind.teach(fact.say(0))
         with _timed(seconds["night"]):
@@ -167,11 +161,20 @@ def bench_mind(brain: str, notes: int = 200, rounds: int = 60, crowd: int = 100_
     )  # fmt: skip
     rows = []
     for what, name, share, unit, goal in goals:
-        times = sorted(seconds[name])
-        figure = times[min(len(times) - 1, int(share * len(times)))]
-        median = statistics.median(times)
-        rows.append({"brain": brain, "what": what, "median": unit * median, "figure": unit * figure, "goal": goal})
+        times = unit * np.array(seconds[name])
+        figure = float(np.quantile(times, share, method="higher"))
+        rows.append({"brain": brain, "what": what, "median": float(np.median(times)), "figure": figure, "goal": goal})
     return rows
+
+
+@contextlib.contextmanager
+def _mind(brain: str) -> Iterator[Mind]:
+    """A mind for as long as needed, which sleeps only when told."""
+    with (
+        tempfile.TemporaryDirectory() as home,
+        Mind.create("bench", brain, Path(home) / "minds", MindConfig(auto_sleep=False)) as mind,
+    ):
+        yield mind
 
 
 def bench_minds() -> dict[str, Any]:
@@ -187,7 +190,7 @@ def bench_judgement() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _timed(into: list[float]) -> Iterator[None]:
+def _timed(times: list[float], scale: float = 1.0) -> Iterator[None]:
     begin = time.perf_counter()
     yield
-    into.append(time.perf_counter() - begin)
+    times.append(scale * (time.perf_counter() - begin))

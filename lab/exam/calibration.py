@@ -16,8 +16,9 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from lab.config import MindConfig
-from lab.data.curriculum.facts import MadeFact, clash, make_fact
+from lab.data.curriculum.facts import MadeFact, make_fact
 from lab.data.curriculum.phrasing import roughen
+from lab.exam.measure import unlike
 from lab.memory import RecallIndex
 from lab.mind.judgement import ABOUT_ONE, ALIKE, ALONE, EVIDENCE, WEIGHTS, Note, evidence, likenesses
 from lab.mind.reflecting import COMPARED
@@ -38,24 +39,23 @@ class Pair:
 
 def _made(rng: random.Random, count: int, told: Sequence[MadeFact] = (), *, of_me: bool = False) -> list[MadeFact]:
     """Facts that do not clash, nor with what was told; half of them say of others what was told of some, or all are `of_me`."""
-    facts: list[MadeFact] = []
-    while len(facts) < count:
-        alike = rng.choice(told).relation.name if told and not of_me and rng.random() < 0.5 else None
-        fact = make_fact(rng, alike, unseen=rng.random() < 0.15)
-        if (not of_me or fact.subject.person == "first") and not any(
-            clash(fact, other) or clash(other, fact) for other in (*told, *facts)
-        ):
-            facts.append(fact)
-    return facts
+
+    def make() -> MadeFact:
+        while True:
+            alike = rng.choice(told).relation.name if told and not of_me and rng.random() < 0.5 else None
+            fact = make_fact(rng, alike, unseen=rng.random() < 0.15)
+            if not of_me or fact.subject.person == "first":
+                return fact
+
+    return unlike(count, make, told)
 
 
 def gather(skills: Skills, seed: str, minds: Sequence[int] = MINDS, of_one: Sequence[int] = OF_ONE) -> Iterator[Pair]:
     """Tell each mind so many facts, ask for them and for as many others, a third plainly and a third in wordings held out."""
     rng = random.Random(f"judgement {seed}")
-    for count in minds:
-        yield from _ask_a_mind(skills, rng, count)
-    for count in of_one:
-        yield from _ask_a_mind(skills, rng, count, of_me=True)
+    for counts, of_me in ((minds, False), (of_one, True)):
+        for count in counts:
+            yield from _ask_a_mind(skills, rng, count, of_me=of_me)
 
 
 def _ask_a_mind(skills: Skills, rng: random.Random, count: int, *, of_me: bool = False) -> Iterator[Pair]:
@@ -85,12 +85,10 @@ def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
     """Tell `count` facts, then half of them with other values; each note beside the older ones that its question finds."""
     rng = random.Random(f"changes {seed}")
     facts = _made(rng, count)
-    changed = {
-        number: fact.with_value(rng) for number, fact in enumerate(facts) if number % 2 and not fact.relation.many
-    }
-    said = [fact.say(0) for fact in facts] + [
-        fact.say(0 if fact.relation.paired else rng.randrange(3)) for fact in changed.values()
-    ]
+    odd = [number for number in range(1, count, 2) if not facts[number].relation.many]
+    changed = {number: facts[number].with_value(rng) for number in odd}
+    said = [fact.say(0) for fact in facts]
+    said += [fact.say(0 if fact.relation.paired else rng.randrange(3)) for fact in changed.values()]
     replaces = [None] * count + list(changed)
     notes, index = _notes(skills, said), RecallIndex()
     for number, note in enumerate(notes):

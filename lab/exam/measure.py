@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import bm25s
@@ -53,9 +53,14 @@ def facts_for_exam(
     """Make `count` facts that clash neither with each other nor with those `taught`; `unseen` None takes relations of both
     kinds."""
     rng = random.Random(f"exam {seed}")
+    return unlike(count, lambda: make_fact(rng, unseen=rng.random() < 0.15 if unseen is None else unseen), taught)
+
+
+def unlike(count: int, make: Callable[[], MadeFact], taught: Sequence[MadeFact] = ()) -> list[MadeFact]:
+    """So many of the facts that `make` draws as clash neither with each other nor with those `taught`."""
     facts: list[MadeFact] = []
     while len(facts) < count:
-        fact = make_fact(rng, unseen=rng.random() < 0.15 if unseen is None else unseen)
+        fact = make()
         if not any(clash(fact, other) or clash(other, fact) for other in (*taught, *facts)):
             facts.append(fact)
     return facts

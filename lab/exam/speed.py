@@ -8,7 +8,6 @@ the same width, layers and total parameters as the brain it is compared with.
 from __future__ import annotations
 
 import itertools
-import shutil
 import statistics
 import tempfile
 import time
@@ -50,10 +49,8 @@ class Reference(nn.Module):
 def reference_like(brain: Brain) -> Reference:
     """A reference with as many parameters as `brain`, as near as its hidden width allows."""
     config = brain.config
-    sizes = [
-        sum(p.numel() for p in Reference(config.width, config.layers, config.heads, hidden).parameters())
-        for hidden in (1, 2)
-    ]
+    references = (Reference(config.width, config.layers, config.heads, hidden) for hidden in (1, 2))
+    sizes = [sum(p.numel() for p in reference.parameters()) for reference in references]
     hidden = 1 + round((brain.count_parameters() - sizes[0]) / (sizes[1] - sizes[0]))
     return Reference(config.width, config.layers, config.heads, hidden)
 
@@ -142,13 +139,9 @@ def bench_generate(rounds: int = 20) -> dict[str, Any]:
     for name in MODELS:
         brain = build(name)
         for batch in (1, 32):
-            states = {}
-            for place in (10, 1000):
-                _, states[place] = brain(torch.randint(0, 256, (batch, place)))
-
-            seconds = interleave(
-                {str(place): _decode_step(brain, state, batch) for place, state in states.items()}, rounds
-            )
+            states = {str(place): brain(torch.randint(0, 256, (batch, place)))[1] for place in (10, 1000)}
+            steps = {place: _decode_step(brain, state, batch) for place, state in states.items()}
+            seconds = interleave(steps, rounds)
             rows.append({
                 "model": name, "batch": batch, "tokens_s": batch / seconds["10"],
                 "token_10_ms": 1e3 * seconds["10"], "token_1000_ms": 1e3 * seconds["1000"],
@@ -179,13 +172,8 @@ def bench_learn(data: str, minutes: float, seeds: int) -> dict[str, Any]:
             "baseline + convolution": replace(plain, brain=matched_baseline(qor, conv_kernel=4)),
         }
         for name, config in contestants.items():
-            folder = Path(tempfile.mkdtemp())
-            try:
-                events = list(train(config, folder))
-            finally:
-                shutil.rmtree(folder)
-            bpb = [event.bpb for event in events if isinstance(event, Evaluated)][-1]
-            steps = max(event.step for event in events if isinstance(event, Evaluated))
+            with tempfile.TemporaryDirectory() as folder:
+                *_, last = (event for event in train(config, Path(folder)) if isinstance(event, Evaluated))
             size = count_parameters(config.model, config.brain)
-            rows.append({"brain": name, "seed": seed, "parameters": size, "steps": steps, "bpb": bpb})
+            rows.append({"brain": name, "seed": seed, "parameters": size, "steps": last.step, "bpb": last.bpb})
     return {"bench": "learn", "data": Path(data).name, "minutes": minutes, "rows": rows}

@@ -14,15 +14,12 @@ from lab.disk import write_durably
 
 ROOT = Path(__file__).resolve().parents[2]
 END = "<!-- end -->"
-KEY = (  # the README's rows: what they say, the table, its row where it has several for a brain, and its column
-    ("one note answers a question put in other words", "exam", "one note, held-out wording", "value"),
-    ("200 notes: the right one found and read", "exam", "200 traces, held-out wording", "value"),
-    ("says that it has not learned what it was not told", "exam", "abstains on untaught", "value"),
-    ("after a night with 200 facts, from the weights alone", "exam", "weights only, 200 facts, as taught", "value"),
-    ("of what it knew before, lost by that night", "exam", "innate facts lost by a night of 200", "value"),
-    ("an answer, ms (95% are faster)", "mind", "ask, ms, p95", "figure"),
-    ("a night with 20 facts, s", "mind", "night for 20 facts, s", "figure"),
-    ("animals, then arithmetic, without a starter: recall of both", "arena mind-test", "", "ACC"),
+NOTES = r"one note, held-out wording|\d+ traces, held-out wording|abstains on untaught"
+NIGHT = r"weights only, \d{3} facts, as taught|innate facts lost by a night of \d{3}"
+KEY = (  # the README's rows: a table, its brain, what and value, and a name for them where a row has none
+    ("exam", rf"^\| (\S+) \| ({NOTES}|{NIGHT}) \| (\S+)", ""),
+    ("mind", r"^\| (\S+) \| (ask, ms, p95|night for 20 facts, s) \| \S+ \| (\S+)", ""),
+    ("arena mind-test", r"^\| (\w\S+) \| (forward) \| \d+ \| ([^|]+) \|", "animals, then arithmetic: recall of both"),
 )
 
 
@@ -55,36 +52,21 @@ def _put(path: Path, name: str, table: str) -> None:
 
 
 def key_rows(results: str) -> list[dict[str, Any]]:
-    """The rows of KEY out of the text of RESULTS.md, with a column for every brain that has one."""
-    key: dict[str, dict[str, Any]] = {}
-    for title, bench, wanted, column in KEY:
-        for row in _read(results, bench):
-            if wanted in ("", row.get("measure"), row.get("what")):
-                key.setdefault(title, {})[row.get("brain") or row["contestant"]] = row[column]
-    brains = sorted({brain for cells in key.values() for brain in cells if "replay" not in brain})
-    return [{"": title, **{brain: cells.get(brain, "") for brain in brains}} for title, cells in key.items()]
+    """What KEY chooses of the text of RESULTS.md, as rows."""
+    rows = []
+    for bench, pattern, title in KEY:
+        table = results.partition(f"<!-- bench {bench} -->")[2].partition(END)[0]
+        for brain, what, value in re.findall(pattern, table, re.M):
+            rows.append({"measure": title or what, "brain": brain, "value": value})
+    return sorted(rows, key=lambda row: [other["measure"] for other in rows].index(row["measure"]))
 
 
-def _read(results: str, bench: str) -> list[dict[str, str]]:
-    """The rows of one table of RESULTS.md."""
-    block = results.partition(f"<!-- bench {bench} -->")[2].partition(END)[0]
-    head, _, *rows = [
-        [cell.strip() for cell in line.strip("| ").split(" | ")] for line in re.findall(r"^\|.*", block, re.M)
-    ] or [[], []]
-    return [dict(zip(head, row, strict=False)) for row in rows]
-
-
-def contested_rows(frame: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
+def contested_rows(means: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
     """The chosen columns of a comparison's means, as rows of a table; without those that say nothing."""
-    rows = [{name: _plain(row[name]) for name in columns} for row in frame.to_dict("records")]
-    kept = [name for name in columns if any(row[name] != "–" for row in rows)]
-    return [{name: row[name] for name in kept} for row in rows]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.removesuffix(" (one seed)")
-    return "–" if value is None or value != value else value
+    chosen = means[list(columns)].astype(object)
+    shown = chosen.where(chosen.notna(), "–").replace(r" \(one seed\)$", "", regex=True)
+    rows: list[dict[str, Any]] = shown.loc[:, (shown != "–").any()].to_dict("records")
+    return rows
 
 
 def _cell(value: Any) -> str:

@@ -10,12 +10,7 @@ import pandas as pd
 def write_tables(tables: dict[str, pd.DataFrame], folder: Path, kind: str) -> list[Path]:
     """Write tables to `folder` by their names, as csv or parquet, and give the paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
+    write = pd.DataFrame.to_csv if kind == "csv" else pd.DataFrame.to_parquet
     for name, table in tables.items():
-        path = folder / f"{name}.{kind}"
-        if kind == "csv":
-            table.to_csv(path, index=False)
-        else:
-            table.to_parquet(path, index=False)
-        paths.append(path)
-    return paths
+        write(table, folder / f"{name}.{kind}", index=False)
+    return [folder / f"{name}.{kind}" for name in tables]
