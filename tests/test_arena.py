@@ -38,13 +38,13 @@ from lab.arena.contestants import make_strategies
 from lab.arena.metrics import anytime_accuracy, intransigence
 from lab.arena.streams import Example, OpenLessons, PastDataError, segments
 from lab.cli import main
-from lab.cli.arena import README_COLUMNS
+from lab.cli.arena import RESULT_COLUMNS
 from lab.config import ArenaConfig, ConfigError, TrainingConfig, build_arena
 from lab.events import Answered, Contested, Scored, TaskEnded, to_record
 from lab.jobs.arena import cells_of, check_arena, run_cell
-from lab.jobs.report import export_arena, readme_table, report
 from lab.learning import STRATEGIES, Strategy, choose_machine
 from lab.models import count_parameters
+from lab.report import contested_rows, export_arena, report
 from lab.store import ArenaLog, LogWriter, Run, RunStore, connect
 from lab.store.runs import now
 from lab.text import LAB
@@ -396,7 +396,7 @@ def test_a_real_run_says_the_same_in_answers_metrics_sql_and_files(store: RunSto
         mine = scores.loc[(row["contestant"], row["seed"], row["task_order"])]["recall"].astype(float)
         r = matrix([(after, on, value) for (after, on), value in mine.items()], 2)
         assert row["ACC"] == pytest.approx((r[2, 0] + r[2, 1]) / 2) and row["BWT"] == pytest.approx(r[2, 0] - r[1, 0])
-    rows = readme_table(told.means, README_COLUMNS)
+    rows = contested_rows(told.means, RESULT_COLUMNS)
     assert len(rows) == 4 and all(row["ACC"] != "–" for row in rows)
     with connect(store.home) as db:
         by_sql = db.sql("SELECT * FROM arena_seeds").df().set_index(["contestant", "seed", "task_order"])

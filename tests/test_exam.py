@@ -1,6 +1,8 @@
 """The exam's yardsticks: intervals, ranks and facts can be trusted."""
 
 import math
+import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,8 @@ import pytest
 from lab.mind.judgement import ABOUT_ONE, ALONE, WEIGHTS
 
 from lab.data.curriculum.facts import clash
-from lab.mind.calibration import Pair, calibrate, fit
-from lab.mind.exam import Measure, bm25, facts_for_exam, right
+from lab.exam.calibration import Pair, calibrate, fit
+from lab.exam.measure import Measure, bm25, facts_for_exam, right
 from lab.mind.home import find_brain
 
 
@@ -35,10 +37,23 @@ def test_only_the_value_itself_is_right() -> None:
 
 
 def test_bm25_ranks_as_the_formula_says() -> None:
-    """Rare words count more than common ones, and what does not match comes last."""
+    """Rare words count more than common ones, what does not match comes last; and the library is the formula, text by text."""
     texts = ["the cat sat", "the dog sat", "the cat and the dog", "a bird"]
-    assert bm25(texts, "bird", 1) == [3]
-    assert bm25(texts, "the cat", 2) == [0, 2]
+    assert bm25(texts, ["bird", "the cat", "zebra"], 2) == [[0, 3], [0, 2], [0, 1]]
+    facts = facts_for_exam("search", 60)
+    said, asked = [fact.say(number % 3) for number, fact in enumerate(facts)], [fact.ask(-1) for fact in facts]
+    split = [re.findall(r"\w+", text.lower()) for text in said]
+    mean, holding = sum(map(len, split)) / len(split), Counter(word for words in split for word in set(words))
+
+    def score(query: str, words: list[str]) -> float:
+        return sum(
+            math.log(1 + (len(split) - holding[word] + 0.5) / (holding[word] + 0.5)) * words.count(word)
+            / (words.count(word) + 1.2 * (0.25 + 0.75 * len(words) / mean))
+            for word in re.findall(r"\w+", query.lower())
+        )  # fmt: skip
+
+    best = [sorted(sorted(range(60), key=lambda i: -round(score(query, split[i]), 9))[:4]) for query in asked]
+    assert bm25(said, asked, 4) == best
 
 
 def test_facts_of_an_exam_do_not_answer_each_other() -> None:

@@ -9,22 +9,6 @@ from lab.arena.verdict import PROVES, Estimate, compare, estimate
 METRIC_NAMES = tuple(METRICS)
 
 __all__ = [
-    "METRIC_NAMES",
-    "PROVES",
-    "Contestant",
-    "Estimate",
-    "Settings",
-    "Task",
-    "ablations",
-    "brain_config",
-    "compare",
-    "compete",
-    "estimate",
-    "estimate_seconds",
-    "find_contestant",
-    "intransigence",
-    "make_stream",
-    "matrix",
-    "settings",
-    "summarise",
+    "METRIC_NAMES", "PROVES", "Contestant", "Estimate", "Settings", "Task", "ablations", "brain_config", "compare", "compete",
+    "estimate", "estimate_seconds", "find_contestant", "intransigence", "make_stream", "matrix", "settings", "summarise",
 ]  # fmt: skip

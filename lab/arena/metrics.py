@@ -15,10 +15,10 @@ Matrix = NDArray[np.float64]
 
 def matrix(scores: Sequence[tuple[int, int, float]], tasks: int) -> Matrix:
     """(after task, on task, score) triples → R (T + 1, T); what was not scored is not a number."""
-    found = np.full((tasks + 1, tasks), np.nan)
+    r = np.full((tasks + 1, tasks), np.nan)
     for after, on, score in scores:
-        found[after, on - 1] = score
-    return found
+        r[after, on - 1] = score
+    return r
 
 
 def final_accuracy(r: Matrix) -> float:
@@ -69,10 +69,9 @@ METRICS = {
 
 def summarise(r: Matrix) -> dict[str, float]:
     """All metrics of one R, and the score on the oldest and newest task at the end."""
-    found = {name: metric(r) for name, metric in METRICS.items()}
+    ends = {"oldest": float(r[-1, 0]), "newest": float(r[-1, -1])}
     return {
-        **found,
+        **{name: metric(r) for name, metric in METRICS.items()},
         "anytime": float(np.mean(anytime_accuracy(r))),
-        "oldest": float(r[-1, 0]),
-        "newest": float(r[-1, -1]),
+        **ends,
     }

@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--data", help="learn: the text file to learn from.")
     bench.add_argument("--minutes", type=float, default=3.0, help="learn: minutes for each brain.")
     bench.add_argument("--seeds", type=int, default=1, help="learn: seeds for each brain.")
-    bench.add_argument("--readme", action="store_true", help="Also put the table into README.md.")
+    bench.add_argument("--results", action="store_true", help="Also put the table into notebooks/RESULTS.md.")
     add_arena_command(command)
     add_mind_commands(command)
     command("rebuild-db", _rebuild, "Make lab.duckdb anew from the runs' logs.")
@@ -98,12 +98,13 @@ def _preview(arguments: argparse.Namespace) -> int:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from lab.jobs import bench
+    from lab.exam import bench
+    from lab.report import render, write_results
 
     result = bench.measure(arguments.what, data=arguments.data, minutes=arguments.minutes, seeds=arguments.seeds)
-    print(json.dumps(result) if arguments.json else bench.render(result))
-    if arguments.readme:
-        bench.write_readme(result)
+    print(json.dumps(result) if arguments.json else render(result))
+    if arguments.results:
+        write_results(result)
     return 0
 
 

@@ -16,16 +16,9 @@ from lab.store import ARENA, ArenaLog, Run, RunStore
 
 POLL_S = 0.5
 COLUMNS = (
-    "contestant",
-    "task_order",
-    "seeds",
-    "ACC",
-    "kept of the first task",
-    "learning accuracy",
-    "forgetting",
-    "seconds",
-)
-README_COLUMNS = (
+    "contestant", "task_order", "seeds", "ACC", "kept of the first task", "learning accuracy", "forgetting", "seconds",
+)  # fmt: skip
+RESULT_COLUMNS = (
     "contestant", "task_order", "seeds", "ACC", "kept of the first task", "newest", "learning accuracy", "old values left",
     "seconds", "tokens", "stored_bytes", "parameters",
 )  # fmt: skip
@@ -33,12 +26,8 @@ README_COLUMNS = (
 
 def add_arena_command(command: Any) -> None:
     """Add the command."""
-    arena = command(
-        "arena",
-        _arena,
-        "Compare who forgets what, on a stream of tasks.",
-        json_help="print one JSON document at the end",
-    )
+    about = "Compare who forgets what, on a stream of tasks."
+    arena = command("arena", _arena, about, json_help="print one JSON document at the end")
     arena.add_argument(
         "what", nargs="?", choices=("report", "tune"), help="report RUN: what a run found; tune: choose settings."
     )
@@ -50,7 +39,7 @@ def add_arena_command(command: Any) -> None:
     arena.add_argument("--detach", action="store_true", help="Return at once; the run goes on by itself.")
     arena.add_argument("--format", help="report: also write files, as csv, parquet, json or html.")
     arena.add_argument("--to", help="report: the folder for them; by default export/ in the run's folder.")
-    arena.add_argument("--readme", action="store_true", help="report: also put the table into README.md.")
+    arena.add_argument("--results", action="store_true", help="report: also put the table into notebooks/RESULTS.md.")
 
 
 def _arena(arguments: argparse.Namespace) -> int:
@@ -73,19 +62,20 @@ def _accompany(store: RunStore, run: Run, arguments: argparse.Namespace) -> int:
     if arguments.detach:
         print(json.dumps({"run": run.id}) if arguments.json else run.id)
         return 0
-    print(f"run {run.id}", file=sys.stderr if arguments.json else sys.stdout, flush=True)
-    log, told = ArenaLog(run), set[tuple[Any, ...]]()
+    progress = sys.stderr if arguments.json else sys.stdout
+    print(f"run {run.id}", file=progress, flush=True)
+    log, printed = ArenaLog(run), set[tuple[Any, ...]]()
     while True:
         try:
             run = jobs.refresh(store, run)
             if log.read():
                 for row in log.table("costs").to_dict("records"):
-                    who = (row["contestant"], row["seed"], row["task_order"], row["task"])
-                    if who not in told:
+                    task = (row["contestant"], row["seed"], row["task_order"], row["task"])
+                    if task not in printed:
                         order = "" if row["task_order"] == "forward" else ", reverse"
-                        line = f"{who[0]}, seed {who[1]}{order}: task {who[3]} after {row['seconds']:.0f} s"
-                        print(line, file=sys.stderr if arguments.json else sys.stdout, flush=True)
-                    told.add(who)
+                        line = f"{task[0]}, seed {task[1]}{order}: task {task[3]} after {row['seconds']:.0f} s"
+                        print(line, file=progress, flush=True)
+                    printed.add(task)
             elif not run.live:
                 break
             time.sleep(POLL_S)
@@ -104,37 +94,35 @@ def _accompany(store: RunStore, run: Run, arguments: argparse.Namespace) -> int:
 
 
 def _report(store: RunStore, run: Run, arguments: argparse.Namespace) -> int:
-    from lab.jobs.report import export_arena, nothing_to_say, readme_table, report
+    from lab.report import contested_rows, export_arena, nothing_to_say, report, write_results
 
     config, log = run.arena(), ArenaLog(run)
     log.read()
-    found = report(config, log)
+    results = report(config, log)
     paths = []
     if arguments.format:
         paths = export_arena(run, Path(arguments.to) if arguments.to else run.folder / "export", arguments.format)
     if arguments.json:
         print(json.dumps({
-            "run": run.id, "status": run.status, "command": arena_line(config), "verdicts": found.verdicts, "notices": log.notices,
-            "means": json.loads(found.means.to_json(orient="records")), "seeds": json.loads(found.seeds.to_json(orient="records")),
+            "run": run.id, "status": run.status, "command": arena_line(config), "verdicts": results.verdicts, "notices": log.notices,
+            "means": json.loads(results.means.to_json(orient="records")), "seeds": json.loads(results.seeds.to_json(orient="records")),
             "files": [str(path) for path in paths],
         }))  # fmt: skip
     else:
         print(f"{run.id}: {run.status}\n{arena_line(config)}")
-        if len(found.means):
-            print(found.means[list(COLUMNS)].to_string(index=False, float_format=lambda value: f"{value:,.0f}"))
-        for sentence in [*found.verdicts, *log.notices] or [nothing_to_say(found)]:
+        if len(results.means):
+            print(results.means[list(COLUMNS)].to_string(index=False, float_format=lambda value: f"{value:,.0f}"))
+        for sentence in [*results.verdicts, *log.notices] or [nothing_to_say(results)]:
             print(sentence)
-        if found.verdicts:
-            print(found.proves)
+        if results.verdicts:
+            print(results.proves)
         print("\n".join(map(str, paths)), end="\n" if paths else "")
-    if arguments.readme:
-        from lab.jobs import bench
-
+    if arguments.results:
         order = " reverse" if config.order == "reverse" else ""
-        told = found.verdicts if config.seeds > 1 else ["One seed declares no winner."]
-        bench.write_readme({
-            "bench": f"arena {Path(config.stream).stem}{order}", "rows": readme_table(found.means, README_COLUMNS),
-            "command": arena_line(replace(config, stream=Path(config.stream).name)), "verdicts": told,
+        write_results({
+            "bench": f"arena {Path(config.stream).stem}{order}", "rows": contested_rows(results.means, RESULT_COLUMNS),
+            "command": arena_line(replace(config, stream=Path(config.stream).name)),
+            "verdicts": results.verdicts if config.seeds > 1 else ["One seed declares no winner."],
         })  # fmt: skip
     return 0
 

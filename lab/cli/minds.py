@@ -44,14 +44,14 @@ def add_mind_commands(command: Any) -> None:
     minds = command("minds", _minds, "List all minds; show one; make one; save what a damaged one still holds.")
     minds.add_argument("what", nargs="?", help="A mind to show, or: new, export, salvage.")
     minds.add_argument("name", nargs="?", help="The mind for new, export and salvage.")
-    minds.add_argument("--brain", default="qor", help="new: a starter's name, a run or a model folder. Default qor.")
+    minds.add_argument("--brain", default=DEFAULT, help=f"new: a starter's name, a run or a model folder. Default {DEFAULT}.")
     minds.add_argument("--to", help="export, salvage: the file to write, JSON lines.")
     exam = command("exam", _exam, "Examine brains on facts and wordings that none was trained on.")
     exam.add_argument("--brains", default="", help="Brains, with commas between. Default: all starters.")
     exam.add_argument("--facts", type=int, default=200, help="Facts for each measure. Default 200.")
     exam.add_argument("--seed", default="1", help="Seed of the facts. Default 1.")
     exam.add_argument("--parts", default="", help="Parts, with commas between. Default: all.")
-    exam.add_argument("--readme", action="store_true", help="Also put the table into README.md.")
+    exam.add_argument("--results", action="store_true", help="Also put the table into notebooks/RESULTS.md.")
     add_flags(exam, MindConfig, without=("auto_sleep",))
 
 
@@ -215,9 +215,9 @@ def _minds(arguments: argparse.Namespace) -> int:
 
 
 def _exam(arguments: argparse.Namespace) -> int:
-    from lab.jobs import bench
+    from lab.exam.minds import take_exam
     from lab.mind import brains
-    from lab.mind.exam import take_exam
+    from lab.report import render, write_results
 
     names = [name for name in arguments.brains.split(",") if name] or brains()
     parts = [part for part in arguments.parts.split(",") if part]
@@ -232,9 +232,9 @@ def _exam(arguments: argparse.Namespace) -> int:
         print(f"{measure.brain}: {measure.name} {rows[-1]['value']:.3f}", file=sys.stderr, flush=True)
     result = {"bench": "exam", "seed": arguments.seed, "facts": arguments.facts, "rows": rows}
     table = {**result, "rows": [_shown(row) for row in rows]}
-    print(json.dumps(result) if arguments.json else bench.render(table))
-    if arguments.readme:
-        bench.write_readme(table)
+    print(json.dumps(result) if arguments.json else render(table))
+    if arguments.results:
+        write_results(table)
     return 0
 
 

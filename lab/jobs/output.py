@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
-
 from lab.config import ConfigError
 from lab.disk import write_durably
 from lab.store import Run, RunStore, query
+from lab.store.tables import write_tables
 
 EXPORTED = ("steps", "bands", "evals", "samples", "notices")
 
@@ -37,20 +36,6 @@ def export_tables(store: RunStore, runs: list[Run], folder: Path, kind: str) -> 
     names = [run.id for run in runs]
     found = "SELECT * FROM {} WHERE run IN (SELECT unnest(?)) ORDER BY ALL"
     return write_tables({t: query(found.format(t), [names], store=store) for t in ("runs", *EXPORTED)}, folder, kind)
-
-
-def write_tables(tables: dict[str, pd.DataFrame], folder: Path, kind: str) -> list[Path]:
-    """Write tables to `folder` by their names, as csv or parquet, and give the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, table in tables.items():
-        path = folder / f"{name}.{kind}"
-        if kind == "csv":
-            table.to_csv(path, index=False)
-        else:
-            table.to_parquet(path, index=False)
-        paths.append(path)
-    return paths
 
 
 def export_starter(run: Run, folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from lab import jobs
 from lab.config import ArenaConfig, ConfigError, arena_line, build_arena
-from lab.jobs.report import FORMATS, export_arena, report
+from lab.report import FORMATS, export_arena, report
 from lab.store import ARENA, ArenaLog, RunStore
 from lab.ui.chart import live_chart
 from lab.ui.form import Field, error_updates, given_values, make_field

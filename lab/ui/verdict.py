@@ -10,7 +10,7 @@ import pandas as pd
 
 from lab import jobs
 from lab.config import ArenaConfig
-from lab.jobs.report import Report, control_of, judged, nothing_to_say
+from lab.report import Report, control_of, judged, nothing_to_say
 from lab.store import ArenaLog, Run
 from lab.ui.words import STATUS_MARKS, duration, run_card, sentence, tile
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-MODELS = {"qor": "#7c5cff", "baseline": "#e8833a"}
+from lab.config import FAMILIES
+
+MODELS = {name: family.colour for name, family in FAMILIES.items()}
 BANDS = {"fast": "#f2b134", "medium": "#2fa57c", "deep": "#3f7fd9"}
 TIERS = {"STM": "#e8833a", "LTM": "#7c5cff", "archive": "#8a8f98"}
 PHASES = {"wake": "#f2b134", "REM": "#d6498f", "NREM": "#3f7fd9"}

@@ -68,6 +68,9 @@ class Reader(Protocol):
     def answer(self, questions: Sequence[str], notes: Sequence[Sequence[str]] | None = None) -> list[Reply]:
         """Answer each question from its notes, or all from the weights."""
 
+    def write(self, questions: Sequence[str], notes: Sequence[Sequence[str]] | None = None) -> list[Reply]:
+        """Answer each question as the brain writes, which need not stand in its notes."""
+
     def guess(self, questions: Sequence[str]) -> list[Reply]:
         """What the weights would answer to each question, however much is doubted."""
 

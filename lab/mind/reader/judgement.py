@@ -1,6 +1,6 @@
 """Judgement: how likely it is that a note answers a question, and that two notes are about one thing.
 
-Logistic models over what a search and a brain's reading found; lab.mind.calibration fits their weights.
+Logistic models over what a search and a brain's reading found; lab.exam.calibration fits their weights.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ the same width, layers and total parameters as the brain it is compared with.
 from __future__ import annotations
 
 import itertools
-import shutil
 import statistics
 import tempfile
 import time
@@ -21,12 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lab.config import BaselineConfig, RunConfig, TrainingConfig, build_config
+from lab.config import CONTROL, DEFAULT, FAMILIES, BrainConfig, RunConfig, TrainingConfig, build_config
 from lab.events import Evaluated
 from lab.learning.machine import choose_machine
 from lab.learning.optimiser import MultiRateOptimiser
 from lab.learning.trainer import train
-from lab.models import MODELS, VOCABULARY, Brain, build, count_parameters
+from lab.models import Brain, build, count_parameters
+from lab.text import LAB
 
 ROUNDS = 40
 B, T = 8, 128
@@ -37,7 +37,7 @@ class Reference(nn.Module):
 
     def __init__(self, width: int, layers: int, heads: int, hidden: int) -> None:
         super().__init__()
-        self.tokens, self.places = nn.Embedding(VOCABULARY, width), nn.Embedding(T, width)
+        self.tokens, self.places = nn.Embedding(LAB.tokenizer.size, width), nn.Embedding(T, width)
         layer = nn.TransformerEncoderLayer(width, heads, hidden, 0.0, "gelu", batch_first=True, norm_first=True)
         self.encoder = nn.TransformerEncoder(layer, layers, nn.LayerNorm(width), enable_nested_tensor=False)
         self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(T))
@@ -50,10 +50,8 @@ class Reference(nn.Module):
 def reference_like(brain: Brain) -> Reference:
     """A reference with as many parameters as `brain`, as near as its hidden width allows."""
     config = brain.config
-    sizes = [
-        sum(p.numel() for p in Reference(config.width, config.layers, config.heads, hidden).parameters())
-        for hidden in (1, 2)
-    ]
+    references = (Reference(config.width, config.layers, config.heads, hidden) for hidden in (1, 2))
+    sizes = [sum(p.numel() for p in reference.parameters()) for reference in references]
     hidden = 1 + round((brain.count_parameters() - sizes[0]) / (sizes[1] - sizes[0]))
     return Reference(config.width, config.layers, config.heads, hidden)
 
@@ -103,7 +101,7 @@ def bench_train(rounds: int = ROUNDS) -> dict[str, Any]:
     options = TrainingConfig()
     batch = torch.randint(0, 256, (B, T + 1), generator=torch.Generator().manual_seed(0))
     contestants: dict[str, Callable[[], Any]] = {}
-    for name in MODELS:
+    for name in FAMILIES:
         brain = build(name)
         contestants[f"reference like {name}"] = _reference_step(reference_like(brain), batch, fused=False)
         contestants[f"fused reference like {name}"] = _reference_step(reference_like(brain), batch, fused=True)
@@ -116,7 +114,7 @@ def bench_train(rounds: int = ROUNDS) -> dict[str, Any]:
             "ratio": seconds[f"reference like {name}"] / seconds[name],
             "ratio_to_fused_adamw": seconds[f"fused reference like {name}"] / seconds[name],
         }
-        for name in MODELS
+        for name in FAMILIES
     ]  # fmt: skip
     machine = choose_machine(options)
     about = {"batch": B, "length": T, "rounds": rounds, "precision": machine.precision, "threads": machine.threads}
@@ -139,16 +137,12 @@ def _decode_step(brain: Brain, state: Any, batch: int) -> Callable[[], None]:
 def bench_generate(rounds: int = 20) -> dict[str, Any]:
     """Greedy decoding with the state carried: tokens per second, and what token 1,000 costs against token 10."""
     rows = []
-    for name in MODELS:
+    for name in FAMILIES:
         brain = build(name)
         for batch in (1, 32):
-            states = {}
-            for place in (10, 1000):
-                _, states[place] = brain(torch.randint(0, 256, (batch, place)))
-
-            seconds = interleave(
-                {str(place): _decode_step(brain, state, batch) for place, state in states.items()}, rounds
-            )
+            states = {str(place): brain(torch.randint(0, 256, (batch, place)))[1] for place in (10, 1000)}
+            steps = {place: _decode_step(brain, state, batch) for place, state in states.items()}
+            seconds = interleave(steps, rounds)
             rows.append({
                 "model": name, "batch": batch, "tokens_s": batch / seconds["10"],
                 "token_10_ms": 1e3 * seconds["10"], "token_1000_ms": 1e3 * seconds["1000"],
@@ -157,35 +151,31 @@ def bench_generate(rounds: int = 20) -> dict[str, Any]:
     return {"bench": "generate", "rounds": rounds, "rows": rows}
 
 
-def matched_baseline(qor: RunConfig, *, conv_kernel: int = 1) -> BaselineConfig:
-    """The baseline of the same width and layers with as many parameters as `qor`, by its MLP."""
-    plain = BaselineConfig(qor.brain.width, qor.brain.layers, qor.brain.heads, conv_kernel=conv_kernel)
-    missing = count_parameters("qor", qor.brain) - count_parameters("baseline", plain)
+def matched_control(run: RunConfig, **options: Any) -> BrainConfig:
+    """The control of the same width and layers with as many parameters as the brain of `run`, by its MLP."""
+    brain = run.brain
+    plain = FAMILIES[CONTROL].config(brain.width, brain.layers, brain.heads, **options)
+    missing = count_parameters(run.model, brain) - count_parameters(CONTROL, plain)
     per_hidden = 2 * plain.width * plain.layers
     return replace(plain, mlp_ratio=plain.mlp_ratio + round(missing / per_hidden) / plain.width)
 
 
 def bench_learn(data: str, minutes: float, seeds: int) -> dict[str, Any]:
-    """Validation after equal wall time at equal parameters: QOR, the baseline, and the baseline with convolution."""
+    """Validation after equal wall time at equal parameters: the default brain, the control, and the control as it competes."""
     options: dict[str, Any] = {"data": data, "minutes": minutes, "steps": 10**6, "eval_every": 10**6,
                                "sample_every": 10**6, "checkpoint_every": 10**6, "eval_batches": 64}  # fmt: skip
     rows = []
     for seed in range(1, seeds + 1):  # settings were tuned with seed 0
-        qor = build_config({"model": "qor", **options, "seed": seed})
-        plain = build_config({"model": "baseline", **options, "seed": seed})
+        run = build_config({"model": DEFAULT, **options, "seed": seed})
+        plain = build_config({"model": CONTROL, **options, "seed": seed})
         contestants = {
-            "qor": qor,
-            "baseline": replace(plain, brain=matched_baseline(qor)),
-            "baseline + convolution": replace(plain, brain=matched_baseline(qor, conv_kernel=4)),
+            DEFAULT: run,
+            CONTROL: replace(plain, brain=matched_control(run)),
+            f"{CONTROL} + convolution": replace(plain, brain=matched_control(run, **FAMILIES[CONTROL].competes)),
         }
         for name, config in contestants.items():
-            folder = Path(tempfile.mkdtemp())
-            try:
-                events = list(train(config, folder))
-            finally:
-                shutil.rmtree(folder)
-            bpb = [event.bpb for event in events if isinstance(event, Evaluated)][-1]
-            steps = max(event.step for event in events if isinstance(event, Evaluated))
+            with tempfile.TemporaryDirectory() as folder:
+                *_, last = (event for event in train(config, Path(folder)) if isinstance(event, Evaluated))
             size = count_parameters(config.model, config.brain)
-            rows.append({"brain": name, "seed": seed, "parameters": size, "steps": steps, "bpb": bpb})
+            rows.append({"brain": name, "seed": seed, "parameters": size, "steps": last.step, "bpb": last.bpb})
     return {"bench": "learn", "data": Path(data).name, "minutes": minutes, "rows": rows}

@@ -1,4 +1,4 @@
-"""Calibration: fits the weights of lab.mind.judgement to what brains read (`python -m lab bench judgement`).
+"""Calibration: fits the weights of lab.mind.reader.judgement to what brains read (`python -m lab bench judgement`).
 
 On facts that no exam asks for, with relations and wordings among them that no brain was trained on.
 """
@@ -12,14 +12,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit
 
 from lab.config import MindConfig
-from lab.data.curriculum.facts import MadeFact, clash, make_fact
+from lab.data.curriculum.facts import MadeFact, make_fact
 from lab.data.curriculum.phrasing import roughen
+from lab.exam.measure import unlike
 from lab.memory import RecallIndex
-from lab.mind.judgement import ABOUT_ONE, ALIKE, ALONE, EVIDENCE, WEIGHTS, Note, evidence, likenesses
+from lab.mind.reader import MarksReader, Note
+from lab.mind.reader.judgement import ALIKE, ALONE, EVIDENCE, evidence, likenesses
 from lab.mind.reflecting import COMPARED
-from lab.mind.skills import Skills
 from lab.models.checkpoint import load_brain
 
 MINDS = (1,) * 40 + (4,) * 15 + (20,) * 4 + (150,)  # notes of each mind that is asked: most have few
@@ -36,32 +39,31 @@ class Pair:
 
 def _made(rng: random.Random, count: int, told: Sequence[MadeFact] = (), *, of_me: bool = False) -> list[MadeFact]:
     """Facts that do not clash, nor with what was told; half of them say of others what was told of some, or all are `of_me`."""
-    facts: list[MadeFact] = []
-    while len(facts) < count:
-        alike = rng.choice(told).relation.name if told and not of_me and rng.random() < 0.5 else None
-        fact = make_fact(rng, alike, unseen=rng.random() < 0.15)
-        if (not of_me or fact.subject.person == "first") and not any(
-            clash(fact, other) or clash(other, fact) for other in (*told, *facts)
-        ):
-            facts.append(fact)
-    return facts
+
+    def make() -> MadeFact:
+        while True:
+            alike = rng.choice(told).relation.name if told and not of_me and rng.random() < 0.5 else None
+            fact = make_fact(rng, alike, unseen=rng.random() < 0.15)
+            if not of_me or fact.subject.person == "first":
+                return fact
+
+    return unlike(count, make, told)
 
 
-def gather(skills: Skills, seed: str, minds: Sequence[int] = MINDS, of_one: Sequence[int] = OF_ONE) -> Iterator[Pair]:
+def gather(reader: MarksReader, seed: str, minds: Sequence[int] = MINDS, of_one: Sequence[int] = OF_ONE) -> Iterator[Pair]:
     """Tell each mind so many facts, ask for them and for as many others, a third plainly and a third in wordings held out."""
     rng = random.Random(f"judgement {seed}")
-    for count in minds:
-        yield from _ask_a_mind(skills, rng, count)
-    for count in of_one:
-        yield from _ask_a_mind(skills, rng, count, of_me=True)
+    for counts, of_me in ((minds, False), (of_one, True)):
+        for count in counts:
+            yield from _ask_a_mind(reader, rng, count, of_me=of_me)
 
 
-def _ask_a_mind(skills: Skills, rng: random.Random, count: int, *, of_me: bool = False) -> Iterator[Pair]:
+def _ask_a_mind(reader: MarksReader, rng: random.Random, count: int, *, of_me: bool = False) -> Iterator[Pair]:
     facts = _made(rng, count, of_me=of_me)
     facts += _made(rng, count, facts, of_me=of_me)
     wordings = [rng.randrange(min(len(f.relation.say), len(f.relation.ask))) for f in facts]
     told = [fact.say(wording) for fact, wording in zip(facts[:count], wordings, strict=False)]
-    notes, index = _notes(skills, [roughen(text, rng) for text in told] if of_me else told), RecallIndex()
+    notes, index = _notes(reader, [roughen(text, rng) for text in told] if of_me else told), RecallIndex()
     for number, note in enumerate(notes):
         index.add(number, [note.text, *note.questions])
     for number, (fact, wording) in enumerate(zip(facts, wordings, strict=True)):
@@ -69,48 +71,48 @@ def _ask_a_mind(skills: Skills, rng: random.Random, count: int, *, of_me: bool =
         question = fact.ask(wording if fact.relation.paired else rng.choice(wordings_asked))
         question = roughen(question, rng) if of_me else question
         found = index.search(question, MindConfig().notes_open)
-        (rows,) = evidence(skills, [(question, [(notes[place], alike) for place, alike in found])], count)
+        (rows,) = evidence(reader, [(question, [(notes[place], alike) for place, alike in found])], count)
         yield from (Pair(row, place == number) for (place, _), row in zip(found, rows, strict=True) if row)
 
 
-def _notes(skills: Skills, told: list[str]) -> list[Note]:
+def _notes(reader: MarksReader, told: list[str]) -> list[Note]:
     """Notes with the questions that the brain finds in them."""
-    found = skills.questions_of(told)
+    found = reader.questions_of(told)
     return [Note(text, tuple(question for question, _ in own)) for text, own in zip(told, found, strict=True)]
 
 
-def gather_changes(skills: Skills, seed: str, count: int) -> Iterator[Pair]:
+def gather_changes(reader: MarksReader, seed: str, count: int) -> Iterator[Pair]:
     """Tell `count` facts, then half of them with other values; each note beside the older ones that its question finds."""
     rng = random.Random(f"changes {seed}")
     facts = _made(rng, count)
-    changed = {
-        number: fact.with_value(rng) for number, fact in enumerate(facts) if number % 2 and not fact.relation.many
-    }
-    said = [fact.say(0) for fact in facts] + [
-        fact.say(0 if fact.relation.paired else rng.randrange(3)) for fact in changed.values()
-    ]
+    odd = [number for number in range(1, count, 2) if not facts[number].relation.many]
+    changed = {number: facts[number].with_value(rng) for number in odd}
+    said = [fact.say(0) for fact in facts]
+    said += [fact.say(0 if fact.relation.paired else rng.randrange(3)) for fact in changed.values()]
     replaces = [None] * count + list(changed)
-    notes, index = _notes(skills, said), RecallIndex()
+    notes, index = _notes(reader, said), RecallIndex()
     for number, note in enumerate(notes):
         near = dict(index.search(note.text, COMPARED)) | dict(index.search(note.question, MindConfig().notes_open))
         older = [*near] if note.question else []
-        for place, row in zip(older, likenesses(skills, note, [notes[place] for place in older]), strict=True):
+        for place, row in zip(older, likenesses(reader, note, [notes[place] for place in older]), strict=True):
             if row:
                 yield Pair(row, place == replaces[number])
         index.add(number, [note.text, *note.questions])
 
 
 def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:
-    """The weights of EVIDENCE by logistic regression (Newton's method)."""
+    """The weights of EVIDENCE by logistic regression with an L2 penalty."""
     seen = np.array([pair.evidence for pair in pairs])
     answers = np.array([pair.answers for pair in pairs], dtype=np.float64)
-    weights = np.zeros(seen.shape[1])
-    for _ in range(30):
-        sure = 1 / (1 + np.exp(-seen @ weights))
-        slope = seen.T @ (sure - answers) + ridge * weights
-        curve = (seen * (sure * (1 - sure))[:, None]).T @ seen + ridge * np.eye(len(weights))
-        weights -= np.linalg.solve(curve, slope)
-    return weights
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """The penalised negative log-likelihood in nats and its gradient, (features,)."""
+        logits = seen @ weights
+        nats = np.logaddexp(0, logits).sum() - answers @ logits + ridge / 2 * weights @ weights
+        return float(nats), seen.T @ (expit(logits) - answers) + ridge * weights
+
+    found = minimize(loss, np.zeros(seen.shape[1]), jac=True, method="BFGS", options={"gtol": 1e-6})
+    return np.asarray(found.x)
 
 
 def calibrate(
@@ -120,16 +122,17 @@ def calibrate(
 
     "answers" is fitted on the notes that are conceivable as things stand, "answers alone" on all that were read.
     """
-    readers = [Skills(load_brain(folder)[1]) for folder in brains]
+    readers = [MarksReader(load_brain(folder)[1], folder=folder) for folder in brains]
+    used = readers[0].fitted
     found = [pair for reader in readers for pair in gather(reader, seed, minds, of_one)]
     conceivable = [pair for pair in found if len(pair.evidence) == len(EVIDENCE)]
-    alone = [Pair(pair.evidence[: len(ALONE)], pair.answers) for pair in found]
+    alone = [Pair(pair.evidence[:ALONE], pair.answers) for pair in found]
     changes = [pair for reader in readers for pair in gather_changes(reader, seed, max(minds))]
     return {
-        f"{about}: {name}": (used, float(weight))
+        f"{about}: {name}": (now, float(weight))
         for about, names, weights, pairs in (
-            ("answers alone", EVIDENCE[: len(ALONE)], ALONE, alone), ("answers", EVIDENCE, WEIGHTS, conceivable),
-            ("about one", ALIKE, ABOUT_ONE, changes),
+            ("answers alone", EVIDENCE[:ALONE], used.alone, alone), ("answers", EVIDENCE, used.answers, conceivable),
+            ("about one", ALIKE, used.about_one, changes),
         )
-        for name, used, weight in zip(names, weights, fit(pairs), strict=True)
+        for name, now, weight in zip(names, weights, fit(pairs), strict=True)
     }  # fmt: skip

@@ -1,0 +1,16 @@
+"""Tables as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+
+def write_tables(tables: dict[str, pd.DataFrame], folder: Path, kind: str) -> list[Path]:
+    """Write tables to `folder` by their names, as csv or parquet, and give the paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write = pd.DataFrame.to_csv if kind == "csv" else pd.DataFrame.to_parquet
+    for name, table in tables.items():
+        write(table, folder / f"{name}.{kind}", index=False)
+    return [folder / f"{name}.{kind}" for name in tables]
