@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.cli.flags import add_flags, options_of
-from lab.config import MindConfig
+from lab.config import DEFAULT, MindConfig
 from lab.store import RunStore
 
 
