@@ -73,13 +73,17 @@ def _mind(arguments: argparse.Namespace) -> Iterator[Any]:
     minds = Minds(minds_home(RunStore().home))
     try:
         known = arguments.mind in minds.names()
-        yield (
-            minds.create(arguments.mind, arguments.brain)
-            if arguments.brain and not known
-            else minds.get(arguments.mind)
-        )
+        new = arguments.brain and not known
+        mind = minds.create(arguments.mind, arguments.brain) if new else minds.get(arguments.mind)
+        _warn(mind)
+        yield mind
     finally:
         minds.close()
+
+
+def _warn(mind: Any) -> None:
+    if mind.notice:
+        print(f"note: {mind.notice}", file=sys.stderr)
 
 
 def _answer_record(answer: Any) -> dict[str, Any]:
@@ -195,6 +199,7 @@ def _minds(arguments: argparse.Namespace) -> int:
             print(json.dumps({"traces": count, "file": str(to)}) if arguments.json else f"{count} traces in {to}")
         elif arguments.what:
             mind = minds.get(arguments.what)
+            _warn(mind)
             traces = [dataclasses.asdict(trace) for trace in mind.traces()]
             if arguments.json:
                 print(json.dumps({**mind.stats(), "traces": traces}))

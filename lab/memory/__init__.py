@@ -2,7 +2,7 @@
 
 from lab.memory.index import RecallIndex
 from lab.memory.store import TraceStore
-from lab.memory.tiers import TIERS, strength_now
-from lab.memory.traces import MemoryError, Trace, Veto
+from lab.memory.tiers import strength_now
+from lab.memory.traces import TIERS, MemoryError, Trace, Veto
 
 __all__ = ["TIERS", "MemoryError", "RecallIndex", "Trace", "TraceStore", "Veto", "strength_now"]

@@ -1,7 +1,8 @@
 """Traces on disk: one SQLite file, WAL with synchronous FULL, so that what was acknowledged survives a crash.
 
 Every change of traces and vetoes goes through `change`, which writes the state before into a journal in the same
-transaction; `undo` puts it back. The archive keeps its texts compressed.
+transaction; `undo` puts it back. The archive keeps its texts compressed. A row with something else in it than belongs there
+is left as it is and passed over; `faults` names it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import shutil
 import sqlite3
 import threading
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
-from lab.memory.traces import ARCHIVE, MemoryError, Trace, Veto
+from lab.memory.traces import ARCHIVE, STAGES, TIERS, MemoryError, Trace, Veto
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS traces (id INTEGER PRIMARY KEY, text TEXT, packed BLOB, question TEXT, answer TEXT,
@@ -34,6 +36,25 @@ CREATE TABLE IF NOT EXISTS usage (at REAL, stm INTEGER, ltm INTEGER, archive INT
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT);
 """
 COLUMNS = tuple(field.name for field in dataclasses.fields(Trace))
+PAIRS = ("cues", "heard")
+KINDS: dict[str, type | tuple[type, ...]] = {  # of what stands in the other columns
+    "id": int, "text": str, "question": (str, NoneType), "answer": (str, NoneType), "tier": str, "stage": str, "confidence": float,
+    "importance": float, "surprise": float, "uses": int, "repeats": int, "created_at": float, "used_at": float, "passes": int,
+    "due_night": int, "superseded_by": (int, NoneType), "forgotten_at": (float, NoneType), "disputed_at": (float, NoneType),
+}  # fmt: skip
+WHOLE: dict[str, Callable[[dict[str, Any]], bool]] = {  # what a row of the other tables must be to be given
+    "vetoes": lambda row: isinstance(row["question"], str) and isinstance(row["answer"], str),
+    "messages": lambda row: (
+        row["role"] in ("user", "assistant") and isinstance(row["text"], str) and isinstance(parsed(row["about"]), dict)
+    ),
+    "nights": lambda row: (
+        {"doing", "kept", "cancelled", "retained"} <= set(parsed(row["detail"]) or ())
+        and all(
+            isinstance(row[name], int | float) for name in ("night", "started_at", "seconds", "replayed", "promoted")
+        )
+    ),
+    "usage": lambda row: all(isinstance(number, int | float) for number in row.values()),
+}
 DICTIONARY = (
     b"My name is I am I have the of my sister brother mother father's favourite is called lives in works as a an "
     b"birthday on phone number code password The meeting with at o'clock euros was born "
@@ -43,13 +64,20 @@ DICTIONARY = (
 class TraceStore:
     """The memory of one mind. One thread at a time; the file belongs to one process."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the file. Raises MemoryError when it is damaged or another process holds it."""
-        self.path = path
+    def __init__(self, path: Path, *, known: bool = False) -> None:
+        """Open the file, or make it unless it is `known` to be there. Raises MemoryError when it is lost or damaged or another
+        process holds it."""
+        self.path, self.faults = path, dict[int, str]()
         self._lock = threading.RLock()
         try:
+            if known and not (
+                path.is_file() and path.stat().st_size
+            ):  # SQLite would begin a new one, without its journal too
+                raise MemoryError(_lost(path))
             self._sql = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
             self._sql.row_factory = sqlite3.Row
+            if known and not self._sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'traces'").fetchone():
+                raise MemoryError(_lost(path))
             self._sql.execute("PRAGMA journal_mode=WAL")
             self._sql.execute("PRAGMA synchronous=FULL")
             fault = self._sql.execute("PRAGMA quick_check").fetchone()[0]
@@ -122,17 +150,24 @@ class TraceStore:
             last = sql.execute("SELECT * FROM journal ORDER BY id DESC LIMIT 1").fetchone()
             if last is None:
                 return None
-            before = json.loads(last["before"])
-            for record in before["traces"]:
-                self._write(sql, _trace(record))
-            for row in before["added"]:
-                sql.execute("DELETE FROM traces WHERE id = ?", (row,))
-            for row in before["vetoes"]:
-                sql.execute("DELETE FROM vetoes WHERE id = ?", (row,))
-            for record in before.get("lifted", []):
-                self._veto(sql, Veto(**record))
+            try:
+                before = json.loads(last["before"])
+                for record in before["traces"]:
+                    self._write(sql, _trace(record))
+                for row in before["added"]:
+                    sql.execute("DELETE FROM traces WHERE id = ?", (row,))
+                for row in before["vetoes"]:
+                    sql.execute("DELETE FROM vetoes WHERE id = ?", (row,))
+                for record in before.get("lifted", []):
+                    self._veto(sql, Veto(**record))
+                touched = [record["id"] for record in before["traces"]] + before["added"]
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                rule = "a step must be whole to be taken back"
+                raise MemoryError(
+                    f"{rule}; the last one in {self.path} is not ({error}). Nothing was changed."
+                ) from error
             sql.execute("DELETE FROM journal WHERE id = ?", (last["id"],))
-            return last["what"], [record["id"] for record in before["traces"]] + before["added"]
+            return last["what"], touched
 
     def seal(self) -> None:
         """Forget how to undo: after a night the weights hold what the journal would take back."""
@@ -141,27 +176,35 @@ class TraceStore:
 
     def get(self, trace: int) -> Trace:
         """Give one trace. Raises MemoryError when there is none."""
-        with self._lock:
-            row = self._sql.execute("SELECT * FROM traces WHERE id = ?", (trace,)).fetchone()
-        if row is None:
-            raise MemoryError(f"a trace must exist; there is none with number {trace}. See the traces of this mind.")
-        return _trace(dict(row))
+        for row in self._read("SELECT * FROM traces WHERE id = ?", (trace,)):
+            return _trace(dict(row))
+        raise MemoryError(f"a trace must exist; there is none with number {trace}. See the traces of this mind.")
 
     def has(self, trace: int) -> bool:
         """Whether there is a trace with this number."""
-        with self._lock:
-            return self._sql.execute("SELECT 1 FROM traces WHERE id = ?", (trace,)).fetchone() is not None
+        return bool(self._read("SELECT 1 FROM traces WHERE id = ?", (trace,)))
 
-    def traces(self, where: str = "1", values: tuple[Any, ...] = ()) -> list[Trace]:
-        """Give the traces for which `where` (SQL, ours) holds, oldest first."""
-        with self._lock:
-            rows = self._sql.execute(f"SELECT * FROM traces WHERE {where} ORDER BY id", values).fetchall()
-        return [_trace(dict(row)) for row in rows]
+    def traces(self) -> list[Trace]:
+        """Give all traces that can be read, oldest first; `faults` then says what is wrong with each of the others."""
+        found, faults, proper = (
+            list[Trace](),
+            {},
+            set[tuple[type, ...]](),
+        )  # kinds of the values of rows that were in order
+        names = (*COLUMNS, "packed")
+        for row in map(tuple, self._read(f"SELECT {', '.join(names)} FROM traces ORDER BY id")):
+            kinds, record = tuple(map(type, row)), dict(zip(names, row, strict=True))
+            try:
+                found.append(_trace(record, proper=kinds in proper))
+                proper.add(kinds)
+            except MemoryError as error:
+                faults[record["id"]] = str(error)
+        self.faults = faults
+        return found
 
     def vetoes(self) -> list[Veto]:
-        with self._lock:
-            rows = self._sql.execute("SELECT * FROM vetoes ORDER BY id").fetchall()
-        return [Veto(r["question"], r["answer"], r["at"], r["trace"], bool(r["trained"])) for r in rows]
+        found = self.rows("vetoes")
+        return [Veto(r["question"], r["answer"], r["at"], r["trace"], bool(r["trained"])) for r in found]
 
     def mark_trained(self, vetoes: list[Veto]) -> None:
         """Note that a night has taken these out of the weights."""
@@ -216,9 +259,18 @@ class TraceStore:
             return cursor.lastrowid or 0
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        """Give all rows of messages, nights or usage, oldest first."""
+        """Give all whole rows of messages, nights, usage or vetoes, oldest first."""
+        return [row for row in map(dict, self._read(f"SELECT * FROM {table} ORDER BY rowid")) if WHOLE[table](row)]
+
+    def _read(self, sql: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
         with self._lock:
-            return [dict(row) for row in self._sql.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall()]
+            try:
+                return self._sql.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                if "decode" in str(error) and self._sql.text_factory is str:
+                    self._sql.text_factory = lambda raw: raw.decode("utf-8", "replace")  # it is slow
+                    return self._read(sql, values)
+                raise MemoryError(_explain(error, self.path)) from error
 
     def drop_messages(self, after: int = 0) -> None:
         """Forget the conversation from message number `after` + 1 on; the traces stay."""
@@ -226,9 +278,13 @@ class TraceStore:
             sql.execute("DELETE FROM messages WHERE id > ?", (after,))
 
     def setting(self, name: str, default: str | None = None) -> str | None:
-        with self._lock:
-            row = self._sql.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
-        return row[0] if row else default
+        rows = self._read("SELECT value FROM settings WHERE name = ?", (name,))
+        return rows[0][0] if rows else default
+
+    def number(self, name: str, default: int = 0) -> int:
+        """A setting that is a number; `default` where it is none."""
+        value = self.setting(name) or ""
+        return int(value) if value.isdecimal() else default
 
     def set_setting(self, name: str, value: str) -> None:
         with self.transaction() as sql:
@@ -239,17 +295,60 @@ class TraceStore:
             self._sql.close()
 
 
-def _trace(record: dict[str, Any]) -> Trace:
-    packed = record.get("packed")
+def parsed(text: Any) -> Any:
+    """What a JSON text says; None for anything else."""
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _trace(record: dict[str, Any], *, proper: bool = False) -> Trace:
+    """Make a trace of a row or a journal's record; its columns are `proper` where their kinds are known to be right. Raises
+    MemoryError where something in it is wrong."""
+    packed = record.pop("packed", None)
     if packed is not None:
+        record["text"] = _unpacked(packed)
+    for name in PAIRS:
+        record[name] = () if record[name] == "[]" else pairs_of(record[name])
+    if not (proper and record["text"] is not None and record["tier"] in TIERS and record["stage"] in STAGES):
+        wrong = [name for name, kind in KINDS.items() if not isinstance(record.get(name), kind)]
+        wrong += [name for name, known in (("tier", TIERS), ("stage", STAGES)) if record[name] not in known]
+        if wrong:
+            raise MemoryError(_fault(record["id"], ", ".join(dict.fromkeys(wrong))))
+    if None in (record["cues"], record["heard"]):
+        raise MemoryError(_fault(record["id"], "cues or heard"))
+    trace = object.__new__(Trace)
+    object.__setattr__(
+        trace, "__dict__", record
+    )  # as Trace(**record), in a third of the time: 100,000 are to be read in a second
+    return trace
+
+
+def _fault(number: Any, what: str) -> str:
+    return (
+        f"a trace must be whole; that with number {number} has no proper {what}. It is left as it is; "
+        "python -m lab minds salvage MIND saves what can be read of it."
+    )
+
+
+def pairs_of(kept: Any) -> tuple[tuple[str, str], ...] | None:
+    """The pairs of texts that a column or a journal's record holds; None where it does not."""
+    pairs = parsed(kept) if isinstance(kept, str) else kept
+    if not isinstance(pairs, list | tuple) or any(
+        not isinstance(pair, list | tuple) or len(pair) != 2 for pair in pairs
+    ):
+        return None
+    found = tuple((one, other) for one, other in pairs)
+    return found if all(isinstance(one, str) for pair in found for one in pair) else None
+
+
+def _unpacked(packed: Any) -> str | None:
+    try:
         unpacker = zlib.decompressobj(-15, zdict=DICTIONARY)
-        record = {**record, "text": (unpacker.decompress(packed) + unpacker.flush()).decode()}
-    pairs = {}
-    for name in ("cues", "heard"):
-        kept = record[name]
-        read = json.loads(kept) if isinstance(kept, str) else kept or ()
-        pairs[name] = tuple((question, answer) for question, answer in read)
-    return Trace(**{**{name: record[name] for name in COLUMNS}, **pairs})
+        return (unpacker.decompress(packed) + unpacker.flush()).decode()
+    except (zlib.error, TypeError, ValueError):
+        return None
 
 
 def salvage(path: Path, to: Path) -> int:
@@ -275,15 +374,35 @@ def salvage(path: Path, to: Path) -> int:
             if row is None:
                 break
             last = row["id"]
-            with contextlib.suppress(ValueError, KeyError, zlib.error):
-                saved.append(dataclasses.asdict(_trace(dict(row))))
+            with contextlib.suppress(MemoryError):
+                saved.append(dataclasses.asdict(_mended(dict(row))))
     copy.unlink(missing_ok=True)
     to.write_text("".join(json.dumps(record) + "\n" for record in saved), encoding="utf-8")
     return len(saved)
 
 
-def _explain(error: sqlite3.DatabaseError, path: Path) -> str:
+def _mended(row: dict[str, Any]) -> Trace:
+    """A trace of a row, with its text alone where all else cannot be trusted. Raises MemoryError where there is no text."""
+    try:
+        return _trace(row)
+    except MemoryError:  # which comes after the text was unpacked
+        text = row["text"]
+        if not isinstance(text, str):
+            raise
+        return Trace(text, 0.0, row["id"])
+
+
+def _lost(path: Path) -> str:
+    return (
+        f"a mind that was made must have its memory; {path} is gone or empty. Put it back from a copy: "
+        "without it the mind would not know what its weights learnt."
+    )
+
+
+def _explain(error: sqlite3.Error, path: Path) -> str:
     text = str(error).lower()
+    if "closed" in text:
+        return f"a mind must be open to be used; {path.parent.name} was closed. Open it again."
     if "locked" in text or "busy" in text:
         return f"a memory must belong to one process; {path} is locked by another. Close it there first."
     if "full" in text or "disk i/o" in text:

@@ -11,7 +11,6 @@ import re
 from lab.config import MindConfig
 from lab.memory.traces import ARCHIVE, LTM, STM, Trace
 
-TIERS = (STM, LTM, ARCHIVE)
 DAY_S = 86400.0
 CONFIDENCES = (0.6, 0.9, 1.0)  # after one, two, three tellings
 URGENT = re.compile(

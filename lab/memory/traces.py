@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 STM, LTM, ARCHIVE = "STM", "LTM", "archive"
 NOTES, FADING, WEIGHTS = "notes", "fading", "weights"  # where a trace's answer can be had, after its audits
+TIERS, STAGES = (STM, LTM, ARCHIVE), (NOTES, FADING, WEIGHTS)
 
 
 class MemoryError(ValueError):

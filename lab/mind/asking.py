@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lab.memory import Trace
-from lab.memory.traces import NOTES as ONLY_NOTED
 from lab.mind.judgement import MAYBE_SAME, Note, about_one, beliefs
 from lab.mind.messages import checked, differ_in_a_word, plain
 from lab.mind.notes import Notes
@@ -144,9 +143,10 @@ class Asking:
 
     def _readings(self, question: str) -> dict[str, float]:
         """What the question may ask, put plainly, with the probability of each."""
-        if self._read[0] != question:
-            self._read = question, self.skills.readings(question, SELDOM)
-        return self._read[1]
+        kept = self._read  # another thread may put its own there
+        if kept[0] != question:
+            kept = self._read = question, self.skills.readings(question, SELDOM)
+        return kept[1]
 
     def _from_weights(self, question: str, vetoed: list[str]) -> tuple[str, float]:
         """What the weights most likely answer to what the question may mean, empty where too little speaks for it, and how likely.
@@ -158,8 +158,7 @@ class Asking:
         shares = {question: 0.5}
         for reading, probability in self._readings(question).items():
             shares[reading] = shares.get(reading, 0.0) + probability / 2
-        learnt = sum(trace.stage != ONLY_NOTED for trace in self.notes.live.values())
-        enough = (SAID + SAID_MORE * learnt) * (1 - self.skills.unknown_threshold)
+        enough = (SAID + SAID_MORE * self.notes.learnt()) * (1 - self.skills.unknown_threshold)
         doubts = self.skills.doubts([(reading, ()) for reading in shares])
         tried = [
             reading

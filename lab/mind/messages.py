@@ -28,8 +28,8 @@ def checked(text: str, what: str = "message") -> str:
     """Give a text that can be stored, without odd ends. Raises MindError for an empty, too long or binary one."""
     if len(text) > LONGEST:
         raise MindError(f"a {what} must be at most {LONGEST:,} characters; got {len(text):,}. Say it in shorter parts.")
-    if any(ord(letter) < 32 and letter not in "\t\n\r" for letter in text):
-        raise MindError(f"a {what} must be text; got control characters. Type or paste plain text.")
+    if any((letter < " " and letter not in "\t\n\r") or "\ud800" <= letter <= "\udfff" for letter in text):
+        raise MindError(f"a {what} must be text; got control characters or half a sign. Type or paste plain text.")
     clean = " ".join(text.split())
     if not clean:
         raise MindError(f"a {what} must say something; got nothing. Type a sentence.")

@@ -2,7 +2,7 @@
 
 On disk: mind.json (name, origin, settings), memory.sqlite (traces, conversation, nights), brain-N (the weights after
 night N) and nights/N. Which brain counts stands in memory.sqlite, so that a night's weights and what it did to the
-traces become true in one transaction.
+traces become true in one transaction; whoever owns the mind makes it so (`settle`), once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lab.config import MindConfig
+from lab.config import ConfigError, MindConfig
 from lab.disk import write_durably
 from lab.events import NightEnded, NightEvent
 from lab.learning import make_room
@@ -34,8 +34,9 @@ from lab.mind.reflecting import Reflecting
 from lab.mind.replies import Answer, MindError, Taught
 from lab.mind.retention import load_by_heart
 from lab.mind.skills import Skills
-from lab.mind.sleeping import BY_HEART, plan_night, settle_night
+from lab.mind.sleeping import BEGUN, BY_HEART, due_again, plan_night, read_night, settle_night, sleeper
 from lab.mind.teaching import Teaching
+from lab.models import Brain
 from lab.models.checkpoint import load_brain, save_brain
 
 MODES = ("auto", "teach", "ask")
@@ -57,11 +58,12 @@ class Mind:
             ) from error
         try:
             (folder / "owner").write_text(str(os.getpid()))
-            about = _read_about(folder)
-            self.origin = str(about["brain"])
-            self.config = MindConfig(**about.get("config", {}))
+            self.origin, self.config = _read_about(folder)
             self.notes = Notes(folder / "memory.sqlite", self.config)
-            self._wake()
+            self.lives: Callable[[], bool] = lambda: False  # whether a process that was begun for the coming night does
+            self._fault = ""
+            self._wake(*self._newest_brain())
+            self.settle()
         except BaseException:
             self._owner.release()
             raise
@@ -84,10 +86,11 @@ class Mind:
         plain_settings = dataclasses.asdict(MindConfig())
         changed = {key: value for key, value in settings.items() if value != plain_settings[key]}
         about = {"name": name, "brain": str(brain), "model": model, "created_at": time.time(), "config": changed}
-        write_durably(folder / "mind.json", json.dumps(about, indent=1).encode())
-        made = Mind(folder)
-        made.memory.set_setting(BY_HEART, json.dumps(load_by_heart(origin)))
-        return made
+        memory = TraceStore(folder / "memory.sqlite")
+        memory.set_setting(BY_HEART, json.dumps(load_by_heart(origin)))
+        memory.close()
+        write_durably(folder / "mind.json", json.dumps(about, indent=1).encode())  # last: from now on there is a mind
+        return Mind(folder)
 
     @staticmethod
     def open(path: Path | str) -> Mind:
@@ -97,15 +100,40 @@ class Mind:
             raise MindError(f"a mind must exist; there is none called {folder.name!r}. See python -m lab minds.")
         return Mind(folder)
 
-    def _wake(self) -> None:
-        """Take up the brain that counts."""
-        self.night = int(self.memory.setting("night", "0") or 0)
-        self.model, brain = load_brain(self.folder / f"brain-{self.night}")
+    def _newest_brain(self) -> tuple[int, str, Brain]:
+        """The brain of the last night; where that is lost, the newest whole one before it, and what was learnt since is due again."""
+        known = sorted(int(path.name[6:]) for path in self.folder.glob("brain-*") if path.name[6:].isdecimal())
+        last = self.memory.number("night", known[-1] if known and self.memory.setting("night") else 0)
+        reasons = []
+        for night in dict.fromkeys((last, *(number for number in reversed(known) if number < last))):
+            try:
+                model, brain = load_brain(self.folder / f"brain-{night}")
+            except (ConfigError, OSError) as error:
+                reasons.append(str(error))
+                continue
+            if reasons:
+                due_again(self.notes, night)
+                self._fault = f"Its brain of night {last} is lost ({reasons[0]}). It goes on from that of night {night}; its notes "
+                self._fault += "are whole, and the next night learns them anew."
+            return night, model, brain
+        rule = f"a mind must have a whole brain; {self.name} has none ({reasons[0]})"
+        raise MindError(f"{rule}. Its notes can be saved: python -m lab minds salvage {self.name}")
+
+    def _wake(self, night: int, model: str, brain: Brain) -> None:
+        """Take up the brain of a night."""
+        self.night, self.model = night, model
         self.skills = Skills(brain, self.config.unknown_threshold)
         self._teaching = Teaching(self.notes)
         self._reflecting = Reflecting(self.notes, self.skills)
         self._asking = Asking(self.notes, self.skills, self.config.notes_open)
         self._conversation = Conversation(self.notes, self.skills)
+
+    @property
+    def notice(self) -> str:
+        """What its owner must know: that a brain is lost, or that notes cannot be read; empty where all is well."""
+        faults = self.memory.faults
+        unread = f"{len(faults)} of its notes cannot be read. {next(iter(faults.values()))}" if faults else ""
+        return " ".join(filter(None, (self._fault, unread)))
 
     @property
     def memory(self) -> TraceStore:
@@ -181,9 +209,10 @@ class Mind:
         kind = self.hear(message) if mode == "auto" else mode
         outcome: Answer | Taught
         if kind == "teach":
-            told, found = self.teach(message), self.reflect()
-            traces = tuple(self.memory.get(trace.id) for trace in told.traces)  # reflecting may have promoted them
-            outcome = replace(told, traces=traces, repeated=(*told.repeated, *found.repeated), replaced=found.replaced)
+            with self.notes.lock:
+                told, found = self.teach(message), self.reflect()
+                traces = tuple(self.memory.get(trace.id) for trace in told.traces)  # reflecting may have promoted them
+            outcome = replace(found, traces=traces, repeated=(*told.repeated, *found.repeated))
         else:
             outcome = self.ask(message, memory) if kind == "ask" else self._conversation.chat(message, memory)
         self._conversation.keep(message, outcome)
@@ -236,7 +265,7 @@ class Mind:
         return strength_now(trace, self.config, now)
 
     def stats(self) -> dict[str, Any]:
-        """Give what a dashboard shows: traces in each tier and stage, capacities, sleep pressure, nights, parameters."""
+        """Give what a dashboard shows: traces in each tier and stage, capacities, sleep pressure, nights, parameters, a notice."""
         live = self.traces()
         tiers = {tier: sum(t.tier == tier for t in live) for tier in (STM, LTM, ARCHIVE)}
         waiting = sum(t.stage != WEIGHTS for t in live)
@@ -245,7 +274,7 @@ class Mind:
             "parameters": self.skills.brain.count_parameters(), "tiers": tiers,
             "capacities": {STM: self.config.stm_capacity, LTM: self.config.ltm_capacity, ARCHIVE: self.config.archive_capacity},
             "stages": {stage: sum(t.stage == stage for t in live) for stage in (NOTES, FADING, WEIGHTS)},
-            "waiting": waiting, "sleep_pressure": min(1.0, max(tiers[STM], waiting) / self.config.stm_capacity),
+            "waiting": waiting, "notice": self.notice, "sleep_pressure": min(1.0, max(tiers[STM], waiting) / self.config.stm_capacity),
         }  # fmt: skip
 
     @property
@@ -257,40 +286,82 @@ class Mind:
 
     def sleep(self, stop: Callable[[], bool] = lambda: False) -> Iterator[NightEvent]:
         """Sleep one night in this process, yielding what happens. Answers go on from the old brain meanwhile."""
-        night, agenda, _ = self.begin_night()
-        model, loaded = load_brain(self.folder / f"brain-{self.night}")
-        brain = make_room(model, loaded, self.config)
-        events: list[NightEvent] = []
-        for event in sleep(brain, agenda, self.config, seed=night, stop=stop):
-            events.append(event)
-            if isinstance(event, NightEnded):
-                if event.kept:
-                    save_brain(self.folder / f"brain-{night}", self.model, brain)
-                self.end_night(night, agenda, events)
-            yield event
+        with self.notes.lock:
+            night, agenda, _ = self.begin_night()
+            asleep = sleeper(self.folder).acquire()
+        with asleep:
+            model, loaded = load_brain(self.folder / f"brain-{night - 1}")
+            brain = make_room(model, loaded, self.config)
+            events: list[NightEvent] = []
+            for event in sleep(brain, agenda, self.config, seed=night, stop=stop):
+                events.append(event)
+                if isinstance(event, NightEnded):
+                    if event.kept:
+                        save_brain(self.folder / f"brain-{night}", model, brain)
+                    self._settle(night, agenda, events)
+                yield event
+
+    @property
+    def asleep(self) -> bool:
+        """Whether somebody sleeps the coming night, in this process or another."""
+        try:
+            sleeper(self.folder).acquire().lock.release()
+        except Timeout:
+            return True
+        return self.lives()
+
+    @property
+    def night_folder(self) -> Path:
+        """Where the coming night is prepared and slept."""
+        return self.folder / "nights" / str(self.night + 1)
 
     def begin_night(self) -> tuple[int, Agenda, Path]:
-        """Settle what the coming night is about: its number, its agenda, and a folder for whoever sleeps it."""
-        night = self.night + 1
-        with self.notes.lock:
-            self.reflect()
-            agenda = plan_night(self.notes, night)
-        folder = self.folder / "nights" / str(night)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        agenda.save(folder / "agenda.json")
-        return night, agenda, folder
+        """Settle what the coming night is about: its number, its agenda, and a folder for whoever sleeps it.
 
-    def end_night(self, night: int, agenda: Agenda, events: list[NightEvent]) -> None:
-        """Make a finished night true; a kept one's brain must lie in brain-N. The brain before it is kept as well."""
+        Raises MindError when somebody sleeps it already.
+        """
         with self.notes.lock:
-            if not settle_night(self.notes, night, agenda, events):
-                return
-            self.notes.reload()
-            self._wake()
+            self.settle()
+            if self.asleep:
+                raise MindError(
+                    f"a mind must be awake to fall asleep; {self.name} sleeps already. Wait, or press Wake."
+                )
+            self.reflect()
+            night, folder = self.night + 1, self.night_folder
+            agenda = plan_night(self.notes, night)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            agenda.save(folder / "agenda.json")
+            self.memory.set_setting(BEGUN, str(night))
+            return night, agenda, folder
+
+    def settle(self) -> bool:
+        """Make the night that a process slept true, if it is over; whoever asks and however often, once. Says whether it was now."""
+        night, over = self.night + 1, None
+        if self.memory.number(BEGUN) == night:
+            over = read_night(self.night_folder)
+        return over is not None and self._settle(night, *over)
+
+    def _settle(self, night: int, agenda: Agenda, events: list[NightEvent]) -> bool:
+        with self.notes.lock:
+            if self.night + 1 != night or self.memory.number(BEGUN) != night:
+                return False  # somebody else did
+            if any(isinstance(event, NightEnded) and event.kept for event in events):
+                try:
+                    woken = load_brain(self.folder / f"brain-{night}")  # before anything says that it counts
+                except (ConfigError, OSError) as error:
+                    events = [
+                        replace(e, kept=False, cancelled=True) if isinstance(e, NightEnded) else e for e in events
+                    ]
+                    self._fault = f"The brain of night {night} is not whole ({error}), so that night was taken back."
+            if settle_night(self.notes, night, agenda, events):
+                self.notes.reload()
+                self._fault = ""
+                self._wake(night, *woken)
         for old in self.folder.glob("brain-*"):
-            if old.name not in (f"brain-{night}", f"brain-{night - 1}"):
+            if old.name not in (f"brain-{self.night}", f"brain-{self.night - 1}", f"brain-{self.night + 1}"):
                 shutil.rmtree(old, ignore_errors=True)
+        return True
 
 
 def _owner(folder: Path) -> str:
@@ -300,10 +371,10 @@ def _owner(folder: Path) -> str:
         return "another process"
 
 
-def _read_about(folder: Path) -> dict[str, Any]:
+def _read_about(folder: Path) -> tuple[str, MindConfig]:
+    """What mind.json says: the brain that the mind was made from, and its settings."""
     try:
         found: dict[str, Any] = json.loads((folder / "mind.json").read_text(encoding="utf-8"))
-        found["brain"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return str(found["brain"]), MindConfig(**found.get("config", {}))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise MindError(f"mind.json must be whole; that of {folder.name} is not ({error}).") from error
-    return found

@@ -13,6 +13,7 @@ from bisect import bisect
 from dataclasses import replace
 
 from lab.memory import Trace, Veto
+from lab.memory.store import parsed
 from lab.memory.tiers import confidence_of
 from lab.memory.traces import NOTES as ONLY_NOTED
 from lab.mind.judgement import Note, about_one, questions_alike
@@ -33,7 +34,8 @@ class Reflecting:
 
     def __init__(self, notes: Notes, skills: Skills) -> None:
         self.notes, self.skills = notes, skills
-        self._surprises: list[float] = json.loads(notes.store.setting("surprises", "[]") or "[]")
+        kept = parsed(notes.store.setting("surprises"))
+        self._surprises = [one for one in kept if isinstance(one, float)] if isinstance(kept, list) else []
 
     def reflect(self) -> Taught:
         """Reflect on all that was told since the last time; gives what was said again, and what was replaced."""

@@ -6,17 +6,27 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from lab.events import ByHeart, NightEnded, NightEvent, Phase, Quizzed, TraceAudited
 from lab.memory import Trace
+from lab.memory.store import pairs_of
 from lab.memory.tiers import next_tier, overflow, wants_archive
 from lab.memory.traces import ARCHIVE, FADING, LTM, NOTES, STM, WEIGHTS
-from lab.mind.night import Agenda, Due
+from lab.mind.night import Agenda, Due, night_events
 from lab.mind.notes import Notes
 
 NIGHT_TRACES = 400  # most traces of one night
 BY_HEART = "by_heart"  # the setting with what the brain knows by heart, as JSON pairs
+BEGUN = "begun"  # the setting with the night that was begun and is not settled
+
+
+def sleeper(home: Path, wait_s: float = 0.0) -> FileLock:
+    """What whoever sleeps a night of the mind in `home` holds, so that nobody else does; it ends with the process."""
+    return FileLock(home / "asleep", timeout=wait_s, thread_local=False)
 
 
 def plan_night(notes: Notes, night: int) -> Agenda:
@@ -28,11 +38,28 @@ def plan_night(notes: Notes, night: int) -> Agenda:
     chosen = {one.trace for one in due}
     kept = tuple(pair for t in live if t.id not in chosen and t.stage != NOTES for pair in t.cues)
     unlearn = tuple((veto.question, veto.answer) for veto in notes.vetoes if not veto.trained)
-    by_heart = json.loads(notes.store.setting(BY_HEART, "[]") or "[]")
+    by_heart = pairs_of(notes.store.setting(BY_HEART)) or ()
     dead = [t for t in notes.traces(all=True) if not t.alive]
     said = {answer.lower() for t in live for _, answer in (*t.asked, *t.cues)}
     gone = tuple(pair for t in dead[-NIGHT_TRACES:] for pair in (*t.asked, *t.cues) if pair[1].lower() not in said)
-    return Agenda(due, unlearn, kept, tuple((question, answer) for question, answer in by_heart), gone)
+    return Agenda(due, unlearn, kept, by_heart, gone)
+
+
+def read_night(folder: Path) -> tuple[Agenda, list[NightEvent]] | None:
+    """What the night slept in `folder` was about, and what happened; None where it is not over, or that cannot be read."""
+    try:
+        *lines, _ = (folder / "events.jsonl").read_bytes().split(b"\n")
+        if b'"nightended"' not in lines[-1]:
+            return None
+        return Agenda.load(folder / "agenda.json"), night_events([json.loads(line) for line in lines])
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
+
+
+def due_again(notes: Notes, night: int) -> None:
+    """Let the traces that were learnt after `night` be learnt anew: the weights that held them are lost."""
+    lost = [trace for trace in notes.traces() if trace.due_night - 2 ** min(trace.passes, 64) > night]
+    notes.change("", update=[replace(trace, stage=NOTES, passes=0, due_night=0) for trace in lost])
 
 
 def settle_night(notes: Notes, night: int, agenda: Agenda, events: Sequence[NightEvent]) -> bool:
@@ -55,6 +82,7 @@ def settle_night(notes: Notes, night: int, agenda: Agenda, events: Sequence[Nigh
                 notes.store.set_setting("night", str(night))
                 notes.store.set_setting(BY_HEART, json.dumps(by_heart))
                 notes.store.seal()
+            notes.store.set_setting(BEGUN, "")
             for row in _history(night, events, ended, promoted, now - ended.seconds):
                 notes.store.append("nights", row)
     return ended.kept

@@ -260,6 +260,7 @@ def build_chat(minds: Minds, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
             return [gr.skip()] * len(watched)
         try:
             mind = minds.get(name)
+            mind.settle()
             state = jobs.night_state(mind)
         except (MindError, ConfigError, ValueError, OSError) as error:
             return [sentence(str(error), "error"), *[gr.skip()] * (len(watched) - 1)]

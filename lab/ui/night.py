@@ -28,7 +28,8 @@ def mind_card(stats: dict[str, Any]) -> str:
         f'<div class="lab-bar" role="progressbar" aria-valuenow="{share * 100:.0f}" aria-valuemin="0" aria-valuemax="100" '
         f'aria-label="sleep pressure"><div style="width:{share * 100:.0f}%"></div></div>'
     )
-    return f'<div class="lab-card">{bar}<div class="lab-tiles">{"".join(tiles)}</div></div>'
+    notice = sentence(stats["notice"], "warning") if stats["notice"] else ""
+    return f'{notice}<div class="lab-card">{bar}<div class="lab-tiles">{"".join(tiles)}</div></div>'
 
 
 def night_phases(records: list[dict[str, Any]], *, asleep: bool = False) -> pd.DataFrame:
