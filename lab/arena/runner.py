@@ -190,8 +190,9 @@ class _Cell:
             "tokens": lambda steps, tokens: tokens / (config.steps * config.batch_size * mean),
             "seconds": lambda steps, tokens: (time.monotonic() - self._began) / config.seconds,
         }
+        lr = tuned["rates"].get(self.contestant.model, FAMILIES[self.contestant.model].lr)
         how = Practice(
-            config.steps, config.batch_size, tuned["rates"].get(self.contestant.model, FAMILIES[self.contestant.model].lr), 1000 * self.seed + place,
+            config.steps, config.batch_size, lr, 1000 * self.seed + place,
             whole=tuned["whole"]["weight"], rates=True, spent=aims[config.equal], stop=self.stop,
         )  # fmt: skip
         yield from practise(self.brain.train(), lessons, self.strategies, how)

@@ -44,7 +44,9 @@ def add_mind_commands(command: Any) -> None:
     minds = command("minds", _minds, "List all minds; show one; make one; save what a damaged one still holds.")
     minds.add_argument("what", nargs="?", help="A mind to show, or: new, export, salvage.")
     minds.add_argument("name", nargs="?", help="The mind for new, export and salvage.")
-    minds.add_argument("--brain", default=DEFAULT, help=f"new: a starter's name, a run or a model folder. Default {DEFAULT}.")
+    minds.add_argument(
+        "--brain", default=DEFAULT, help=f"new: a starter's name, a run or a model folder. Default {DEFAULT}."
+    )
     minds.add_argument("--to", help="export, salvage: the file to write, JSON lines.")
     exam = command("exam", _exam, "Examine brains on facts and wordings that none was trained on.")
     exam.add_argument("--brains", default="", help="Brains, with commas between. Default: all starters.")

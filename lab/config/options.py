@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 import sys
+from collections.abc import Collection
 from dataclasses import field, fields
 from typing import Any, get_type_hints
 

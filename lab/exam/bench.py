@@ -54,7 +54,10 @@ def bench_store(runs: int = 200, steps: int = 1000, rounds: int = 5) -> dict[str
         store = RunStore(Path(home))
         bands = [{"fast": True, "medium": i % 16 == 0, "deep": i % 64 == 0} for i in range(1, steps + 1)]
         records = [
-            {"n": i, **to_record(Step(i, 1024 * i, 5 / i**0.2, 0.25, 0.003, 12345.6, i / 10, 0.5, band, {"fire_rate": 0.3}))}
+            {
+                "n": i,
+                **to_record(Step(i, 1024 * i, 5 / i**0.2, 0.25, 0.003, 12345.6, i / 10, 0.5, band, {"fire_rate": 0.3})),
+            }
             for i, band in enumerate(bands, 1)
         ]
         log = "".join(json.dumps(record) + "\n" for record in ({"n": 0, "kind": "started", "step": 0}, *records))

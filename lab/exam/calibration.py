@@ -50,7 +50,9 @@ def _made(rng: random.Random, count: int, told: Sequence[MadeFact] = (), *, of_m
     return unlike(count, make, told)
 
 
-def gather(reader: MarksReader, seed: str, minds: Sequence[int] = MINDS, of_one: Sequence[int] = OF_ONE) -> Iterator[Pair]:
+def gather(
+    reader: MarksReader, seed: str, minds: Sequence[int] = MINDS, of_one: Sequence[int] = OF_ONE
+) -> Iterator[Pair]:
     """Tell each mind so many facts, ask for them and for as many others, a third plainly and a third in wordings held out."""
     rng = random.Random(f"judgement {seed}")
     for counts, of_me in ((minds, False), (of_one, True)):

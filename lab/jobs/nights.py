@@ -15,8 +15,7 @@ from typing import Any
 from lab.events import to_record
 from lab.jobs.worker import NICENESS
 from lab.mind import Mind, MindError
-from lab.mind.night import sleep_in
-from lab.mind.sleeping import read_night, sleeper
+from lab.mind.night.settling import read_night, sleep_in, sleeper
 from lab.store import LogWriter, read_log
 
 OTHER_WAIT_S = 10.0  # for whoever only looks whether somebody sleeps

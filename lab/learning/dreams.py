@@ -45,8 +45,8 @@ def dream(
 ) -> Iterator[list[Dream]]:
     """Yield new dreams, a batch at a time, about `count` in all; no dream comes twice.
 
-    `openings` say how they begin, else the brain's template does, and where they leave a rest, it begins as a dream did that had an answer, or is left out
-    without `again`; `cues` are beginnings to dream on from beside them. It ends early where new samples become rare.
+    `openings` say how they begin, else the template does, and where they leave a rest, it begins as a dream did that had an
+    answer, or is left out without `again`; `cues` are beginnings to dream on from beside them. It ends early where new samples become rare.
     """
     seen: set[tuple[int, ...]] = set()
     openings = brain.template.openings() if openings is None else openings

@@ -9,22 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from lab.memory import Trace
-from lab.mind.judgement import MAYBE_SAME, Note, about_one, beliefs
-from lab.mind.messages import checked, differ_in_a_word, plain
+from lab.mind.messages import checked, plain
 from lab.mind.notes import Notes
+from lab.mind.reader import Note, Reader
 from lab.mind.replies import WEIGHTS as FROM_WEIGHTS
 from lab.mind.replies import Answer, MindError, unknown
-from lab.mind.skills import Skills
 
 SURE = 0.9  # probability of an answer from which on its question is learnt by heart as well
-AS_SURE = 0.15  # difference of two beliefs below which the newer note is read first
-BELIEVED = 1.2  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.4 on, as things stand
-BELIEVED_PLAINLY = 1.0  # the same for what a question may mean: from 0.5 on
-SAID = 0.006  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.003 on ...
-SAID_MORE = 0.0002  # ... and so much more for each note that was learnt, since there is more to mistake
-AS_LIKELY = 6  # power of its probability that speaks for what the weights recall: what is half likely is mostly of something else
-SELDOM = 0.02  # probability of a reading of a question from which on the weights are asked it
-OFTEN = 0.15  # probability of a reading from which on it is asked of the notes
 HEARD = 4  # most such questions of a trace
 MEMORIES = ("both", "notes", "weights")
 
@@ -32,8 +23,8 @@ MEMORIES = ("both", "notes", "weights")
 class Asking:
     """Answers from the notes and the weights of one mind."""
 
-    def __init__(self, notes: Notes, skills: Skills, notes_open: int) -> None:
-        self.notes, self.skills, self.notes_open = notes, skills, notes_open
+    def __init__(self, notes: Notes, reader: Reader, notes_open: int) -> None:
+        self.notes, self.reader, self.notes_open = notes, reader, notes_open
         self._read = ("", dict[str, float]())  # the last question with its readings
 
     def stream(self, text: str, memory: str = "both") -> Iterator[str | Answer]:
@@ -67,11 +58,11 @@ class Asking:
         taught = next((t for t, _ in found if t.answer and plain(t.question or "") == plain(question)), None)
         if taught and taught.answer:
             return self._used(Answer(taught.answer, taught.tier, taught.confidence, (taught,), question, memory))
-        (likeliest,) = self._likeliest([question], [found], vetoed, BELIEVED)
+        (likeliest,) = self._likeliest([question], [found], vetoed, self.reader.limits.believed)
         if likeliest is None:
             half = (self.notes_open + 1) // 2  # what is put plainly is more like its note
-            often = {reading: p for reading, p in self._readings(question).items() if p >= OFTEN}
-            each = self._likeliest([*often], self._find([*often], half), vetoed, BELIEVED_PLAINLY)
+            often = {reading: p for reading, p in self._readings(question).items() if p >= self.reader.limits.often}
+            each = self._likeliest([*often], self._find([*often], half), vetoed, self.reader.limits.believed_plainly)
             likely = [(one[0] * math.sqrt(p), one) for one, p in zip(each, often.values(), strict=True) if one]
             likeliest = max(likely, key=lambda one: one[0])[1] if likely else None
         if likeliest is None:
@@ -92,8 +83,8 @@ class Asking:
         asked = [
             (q, [(Note.of(trace), alike) for trace, alike in some]) for q, some in zip(questions, found, strict=True)
         ]
-        enough, chosen = 1 - believed_from * self.skills.unknown_threshold, list[tuple[float, Trace, str] | None]()
-        believed = beliefs(self.skills, asked, len(self.notes.live))
+        enough, chosen = 1 - believed_from * self.reader.unknown_threshold, list[tuple[float, Trace, str] | None]()
+        believed = self.reader.believe(asked, len(self.notes.live))
         for question, some, sure_of in zip(questions, found, believed, strict=True):
             likely = [(sure, trace) for sure, (trace, _) in zip(sure_of, some, strict=True) if sure > 0]
             one = self._said(question, [(sure, trace) for sure, trace in likely if sure >= enough], vetoed)
@@ -105,10 +96,14 @@ class Asking:
     ) -> tuple[float, Trace, str] | None:
         """What the likeliest note says that says something which is not vetoed, the newest of those that are about as likely."""
         ranked = sorted(believed, key=lambda one: one[0], reverse=True)
-        alike = [one for one in ranked if one[0] >= ranked[0][0] - AS_SURE and not _of_another(one[1], ranked[0][1])]
+        alike = [
+            one
+            for one in ranked
+            if one[0] >= ranked[0][0] - self.reader.limits.as_sure and not self._of_another(one[1], ranked[0][1])
+        ]
         newest = sorted(alike, key=lambda one: one[1].id, reverse=True)
         for sure, trace in [*newest, *(one for one in ranked if one not in alike)]:
-            text = self.skills.read(self.skills.open(question, [trace.text])).text
+            text = self.reader.read(question, trace.text).text
             if text is not None and text.lower() not in vetoed:
                 return sure, trace, text
         return None
@@ -129,48 +124,54 @@ class Asking:
             trace
             for belief, trace in likely
             if trace.id > old.id
-            and not _of_another(trace, old)
+            and not self._of_another(trace, old)
             and (belief >= enough or not _asked_rather(question, old, trace))
         ]
-        about = [about_one(self.skills, Note.of(trace), [Note.of(old)])[0] for trace in newer]
+        about = [self.reader.about_one(Note.of(trace), [Note.of(old)])[0] for trace in newer]
         for same, trace in sorted(zip(about, newer, strict=True), key=lambda one: one[0], reverse=True):
-            text = self.skills.read(self.skills.open(question, [trace.text])).text
-            if same < MAYBE_SAME or text is None or text.lower() in (known.lower(), *vetoed):
+            text = self.reader.read(question, trace.text).text
+            if same < self.reader.limits.maybe_one or text is None or text.lower() in (known.lower(), *vetoed):
                 continue
-            if not differ_in_a_word(_without(old.text, known), _without(trace.text, text)):
+            if not self.reader.language.differ_in_a_word(_without(old.text, known), _without(trace.text, text)):
                 return sure * same, trace, text
         return None
+
+    def _of_another(self, one: Trace, other: Trace) -> bool:
+        """Whether two notes are known to answer different questions, however alike."""
+        asked, also = (*one.asked, *one.cues), (*other.asked, *other.cues)
+        return bool(asked and also) and self.reader.language.differ_in_a_word(asked[0][0], also[0][0])
 
     def _readings(self, question: str) -> dict[str, float]:
         """What the question may ask, put plainly, with the probability of each."""
         kept = self._read  # another thread may put its own there
         if kept[0] != question:
-            kept = self._read = question, self.skills.readings(question, SELDOM)
+            kept = self._read = question, self.reader.readings(question, self.reader.limits.seldom)
         return kept[1]
 
     def _from_weights(self, question: str, vetoed: list[str]) -> tuple[str, float]:
         """What the weights most likely answer to what the question may mean, empty where too little speaks for it, and how likely.
 
-        For an answer speaks each reading that it is said to: √share × knowing × probability^AS_LIKELY. The question as it is has
+        For an answer speaks each reading that it is said to: √share × knowing × probability^as_likely. The question as it is has
         half of the share, and its readings the other, by their probabilities. What could not say enough by itself is not asked. The
         more notes were learnt, the more must speak for an answer.
         """
         shares = {question: 0.5}
         for reading, probability in self._readings(question).items():
             shares[reading] = shares.get(reading, 0.0) + probability / 2
-        enough = (SAID + SAID_MORE * self.notes.learnt()) * (1 - self.skills.unknown_threshold)
-        doubts = self.skills.doubts([(reading, ()) for reading in shares])
+        limits = self.reader.limits
+        enough = (limits.said + limits.said_more * self.notes.learnt()) * (1 - self.reader.unknown_threshold)
+        doubts = self.reader.doubts([*shares])
         tried = [
             reading
             for (reading, share), doubt in zip(shares.items(), doubts, strict=True)
             if math.sqrt(share) * (1 - doubt) >= enough
         ]
         said: dict[str, tuple[float, float, str]] = {}
-        for reading, reply in zip(tried, self.skills.guess(tried), strict=True):
+        for reading, reply in zip(tried, self.reader.guess(tried), strict=True):
             if reply.text and reply.text.lower() not in vetoed:
                 say, likely, text = said.get(reply.text.lower(), (0.0, 0.0, reply.text))
                 share, knowing = shares[reading], 1 - reply.unknown
-                say += math.sqrt(share) * knowing * reply.probability**AS_LIKELY
+                say += math.sqrt(share) * knowing * reply.probability**limits.as_likely
                 said[text.lower()] = say, likely + share * knowing * reply.probability, text
         say, sure, text = max(said.values(), default=(0.0, 0.0, ""))
         return text if say >= enough else "", sure
@@ -185,12 +186,6 @@ class Asking:
             heard = (*heard, (answer.question, answer.text))[-HEARD:]
         self.notes.change("", update=[replace(trace, uses=trace.uses + 1, used_at=time.time(), heard=heard)])
         return replace(answer, traces=(self.notes.store.get(trace.id),))
-
-
-def _of_another(one: Trace, other: Trace) -> bool:
-    """Whether two notes are known to answer different questions, however alike."""
-    asked, also = (*one.asked, *one.cues), (*other.asked, *other.cues)
-    return bool(asked and also) and differ_in_a_word(asked[0][0], also[0][0])
 
 
 def _asked_rather(question: str, old: Trace, new: Trace) -> bool:

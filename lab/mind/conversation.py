@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import time
 from typing import Any
 
-from lab.data.curriculum.lessons import small_talk
-from lab.memory.index import likeness
-from lab.mind.messages import checked, looks_asked, looks_told
 from lab.mind.notes import Notes
+from lab.mind.reader import Reader
 from lab.mind.replies import TALK, Answer, Taught, unknown
-from lab.mind.skills import Skills
-
-SMALL_TALK = 0.8  # likeness to a phrase of small talk below which what looks told is none
 
 
 class Conversation:
     """What is said to one mind, and by it."""
 
-    def __init__(self, notes: Notes, skills: Skills) -> None:
-        self.notes, self.skills = notes, skills
-
-    def hear(self, text: str) -> str:
-        """Say what a message is: "teach", "ask" or "talk"."""
-        kind, _ = self.skills.sort(checked(text))
-        if looks_asked(text):
-            return "talk" if kind == "s" else "ask"
-        if kind == "s" and looks_told(text) and max(likeness(text, phrase) for phrase in _phrases()) < SMALL_TALK:
-            return "teach"  # "I'm Alice" is no phrase of small talk, whatever a brain takes it for
-        return {"t": "teach", "q": "ask", "s": "talk"}[kind]
+    def __init__(self, notes: Notes, reader: Reader) -> None:
+        self.notes, self.reader = notes, reader
 
     def chat(self, message: str, memory: str) -> Answer:
         """Reply to small talk."""
-        reply = self.skills.answer([message])[0]
+        reply = self.reader.answer([message])[0]
         if reply.text is None:
             return unknown(message, memory, reply.unknown)
         return Answer(reply.text, TALK, reply.probability, (), message, memory)
@@ -60,12 +45,6 @@ class Conversation:
                 traces.append(self.notes.store.get(number))
         source, confidence = kept.get("source", "unknown"), kept.get("confidence", 0.0)
         return Answer(message["text"], source, confidence, tuple(traces), kept.get("question", ""))
-
-
-@functools.cache
-def _phrases() -> tuple[str, ...]:
-    """What people say in small talk."""
-    return tuple(phrase for heard, _ in small_talk().values() for phrase in heard)
 
 
 def _about(outcome: Answer | Taught) -> dict[str, Any]:

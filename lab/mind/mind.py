@@ -22,22 +22,20 @@ from filelock import FileLock, Timeout
 from lab.config import ConfigError, MindConfig
 from lab.disk import write_durably
 from lab.events import NightEnded, NightEvent
-from lab.learning import make_room
 from lab.memory import RecallIndex, Trace, TraceStore, strength_now
 from lab.memory.traces import ARCHIVE, FADING, LTM, NOTES, STM, WEIGHTS
 from lab.mind.asking import Asking
 from lab.mind.conversation import Conversation
-from lab.mind.messages import checked, sentences
+from lab.mind.messages import checked
 from lab.mind.night import Agenda, sleep
+from lab.mind.night.retention import load_by_heart
+from lab.mind.night.settling import BEGUN, BY_HEART, due_again, plan_night, read_night, settle_night, sleeper
 from lab.mind.notes import Notes
+from lab.mind.reader import Reader
 from lab.mind.reflecting import Reflecting
 from lab.mind.replies import Answer, MindError, Taught
-from lab.mind.retention import load_by_heart
-from lab.mind.skills import Skills
-from lab.mind.sleeping import BEGUN, BY_HEART, due_again, plan_night, read_night, settle_night, sleeper
 from lab.mind.teaching import Teaching
-from lab.models import Brain
-from lab.models.checkpoint import load_brain, save_brain
+from lab.mind.weights import OpenWeights, Whole
 
 MODES = ("auto", "teach", "ask")
 BACKLOG = 64  # notes told in a row after which a mind reflects
@@ -46,7 +44,7 @@ BACKLOG = 64  # notes told in a row after which a mind reflects
 class Mind:
     """Open one with `Mind.open` or make one with `Mind.create`. One process at a time owns it; threads may share it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, weights: OpenWeights = Whole) -> None:
         self.folder, self.name = folder, folder.name
         self._owner = FileLock(folder / "lock", timeout=0)
         try:
@@ -62,6 +60,7 @@ class Mind:
             self.notes = Notes(folder / "memory.sqlite", self.config)
             self.lives: Callable[[], bool] = lambda: False  # whether a process that was begun for the coming night does
             self._fault = ""
+            self.weights = weights(folder, self.config)
             self._wake(*self._newest_brain())
             self.settle()
         except BaseException:
@@ -79,9 +78,7 @@ class Mind:
                 f"a mind's name must be new; there is a mind called {name!r}. Open it or choose another name."
             )
         origin = find_brain(str(brain), home)
-        model, loaded = load_brain(origin)
-        folder.mkdir(parents=True, exist_ok=True)
-        save_brain(folder / "brain-0", model, loaded)
+        model = Whole.begin(folder, origin)
         settings = dataclasses.asdict(config) if config else {}
         plain_settings = dataclasses.asdict(MindConfig())
         changed = {key: value for key, value in settings.items() if value != plain_settings[key]}
@@ -100,14 +97,14 @@ class Mind:
             raise MindError(f"a mind must exist; there is none called {folder.name!r}. See python -m lab minds.")
         return Mind(folder)
 
-    def _newest_brain(self) -> tuple[int, str, Brain]:
+    def _newest_brain(self) -> tuple[int, Reader]:
         """The brain of the last night; where that is lost, the newest whole one before it, and what was learnt since is due again."""
-        known = sorted(int(path.name[6:]) for path in self.folder.glob("brain-*") if path.name[6:].isdecimal())
+        known = self.weights.nights()
         last = self.memory.number("night", known[-1] if known and self.memory.setting("night") else 0)
         reasons = []
         for night in dict.fromkeys((last, *(number for number in reversed(known) if number < last))):
             try:
-                model, brain = load_brain(self.folder / f"brain-{night}")
+                reader = self.weights.open(night)
             except (ConfigError, OSError) as error:
                 reasons.append(str(error))
                 continue
@@ -115,18 +112,17 @@ class Mind:
                 due_again(self.notes, night)
                 self._fault = f"Its brain of night {last} is lost ({reasons[0]}). It goes on from that of night {night}; its notes "
                 self._fault += "are whole, and the next night learns them anew."
-            return night, model, brain
+            return night, reader
         rule = f"a mind must have a whole brain; {self.name} has none ({reasons[0]})"
         raise MindError(f"{rule}. Its notes can be saved: python -m lab minds salvage {self.name}")
 
-    def _wake(self, night: int, model: str, brain: Brain) -> None:
+    def _wake(self, night: int, reader: Reader) -> None:
         """Take up the brain of a night."""
-        self.night, self.model = night, model
-        self.skills = Skills(brain, self.config.unknown_threshold)
+        self.night, self.reader = night, reader
         self._teaching = Teaching(self.notes)
-        self._reflecting = Reflecting(self.notes, self.skills)
-        self._asking = Asking(self.notes, self.skills, self.config.notes_open)
-        self._conversation = Conversation(self.notes, self.skills)
+        self._reflecting = Reflecting(self.notes, reader)
+        self._asking = Asking(self.notes, reader, self.config.notes_open)
+        self._conversation = Conversation(self.notes, reader)
 
     @property
     def notice(self) -> str:
@@ -164,7 +160,7 @@ class Mind:
         What it repeats or replaces is found out when the mind next reflects, before it answers or sleeps.
         """
         if question is None and answer is None:
-            parts = [self._teaching.teach(part) for part in sentences(checked(text or ""))]
+            parts = [self._teaching.teach(part) for part in self.reader.language.sentences(checked(text or ""))]
         else:
             question, answer = checked(question or "", "question"), checked(answer or "", "answer")
             parts = [self._teaching.teach(f"{question} {answer}" if text is None else checked(text), question, answer)]
@@ -198,7 +194,7 @@ class Mind:
 
     def hear(self, text: str) -> str:
         """Say what a message is: "teach", "ask" or "talk"."""
-        return self._conversation.hear(text)
+        return self.reader.hear(checked(text))
 
     def say_stream(self, text: str, mode: str = "auto", memory: str = "both") -> Iterator[str | Answer | Taught]:
         """Take a message of the chat: yield the reply's text, and then what became of it. Both are kept before that, so that
@@ -270,8 +266,8 @@ class Mind:
         tiers = {tier: sum(t.tier == tier for t in live) for tier in (STM, LTM, ARCHIVE)}
         waiting = sum(t.stage != WEIGHTS for t in live)
         return {
-            "name": self.name, "brain": self.origin, "model": self.model, "night": self.night,
-            "parameters": self.skills.brain.count_parameters(), "tiers": tiers,
+            "name": self.name, "brain": self.origin, "model": self.weights.model, "night": self.night,
+            "parameters": self.weights.parameters, "tiers": tiers,
             "capacities": {STM: self.config.stm_capacity, LTM: self.config.ltm_capacity, ARCHIVE: self.config.archive_capacity},
             "stages": {stage: sum(t.stage == stage for t in live) for stage in (NOTES, FADING, WEIGHTS)},
             "waiting": waiting, "notice": self.notice, "sleep_pressure": min(1.0, max(tiers[STM], waiting) / self.config.stm_capacity),
@@ -290,14 +286,13 @@ class Mind:
             night, agenda, _ = self.begin_night()
             asleep = sleeper(self.folder).acquire()
         with asleep:
-            model, loaded = load_brain(self.folder / f"brain-{night - 1}")
-            brain = make_room(model, loaded, self.config)
+            learner = self.weights.begin_night(night)
             events: list[NightEvent] = []
-            for event in sleep(brain, agenda, self.config, seed=night, stop=stop):
+            for event in sleep(learner, agenda, self.config, seed=night, stop=stop):
                 events.append(event)
                 if isinstance(event, NightEnded):
                     if event.kept:
-                        save_brain(self.folder / f"brain-{night}", model, brain)
+                        self.weights.keep(night, learner)
                     self._settle(night, agenda, events)
                 yield event
 
@@ -348,7 +343,7 @@ class Mind:
                 return False  # somebody else did
             if any(isinstance(event, NightEnded) and event.kept for event in events):
                 try:
-                    woken = load_brain(self.folder / f"brain-{night}")  # before anything says that it counts
+                    reader = self.weights.open(night)  # before anything says that it counts
                 except (ConfigError, OSError) as error:
                     events = [
                         replace(e, kept=False, cancelled=True) if isinstance(e, NightEnded) else e for e in events
@@ -357,10 +352,8 @@ class Mind:
             if settle_night(self.notes, night, agenda, events):
                 self.notes.reload()
                 self._fault = ""
-                self._wake(night, *woken)
-        for old in self.folder.glob("brain-*"):
-            if old.name not in (f"brain-{self.night}", f"brain-{self.night - 1}", f"brain-{self.night + 1}"):
-                shutil.rmtree(old, ignore_errors=True)
+                self._wake(night, reader)
+        self.weights.take_back((self.night - 1, self.night, self.night + 1))
         return True
 
 

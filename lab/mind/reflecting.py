@@ -1,7 +1,7 @@
 """Reflecting: what a mind finds out about what it was told, once that is safe on disk.
 
 Each new note is asked for a question that it answers, in a batch, and is found by it from then on; how surprising it is may
-promote it. Two notes are about one thing when each answers the other's question and they are alike (lab.mind.judgement); then
+promote it. Two notes are about one thing when each answers the other's question and they are alike (lab.mind.reader); then
 the later one replaces the earlier, or says it again. To keep both is the lesser mistake, so any doubt does.
 """
 
@@ -16,24 +16,21 @@ from lab.memory import Trace, Veto
 from lab.memory.store import parsed
 from lab.memory.tiers import confidence_of
 from lab.memory.traces import NOTES as ONLY_NOTED
-from lab.mind.judgement import Note, about_one, questions_alike
-from lab.mind.messages import may_be_many, plain, says_more
+from lab.mind.messages import plain
 from lab.mind.notes import REFLECTED, Notes
+from lab.mind.reader import Note, Reader, questions_alike
 from lab.mind.replies import Taught
-from lab.mind.skills import Skills
 
 COMPARED = 3  # notes that are compared for their words, beside those that its question finds
-SURELY = 0.7  # probability from which on two notes are taken to be about one thing: to replace in error is worse than to keep both
 SURPRISES = 100  # notes whose surprise a new one's is ranked among
 FEW = 20  # fewer than these rank nothing
-SAME = 0.95  # likeness of their questions from which on two notes with one answer say the same
 
 
 class Reflecting:
     """Compares the notes of one mind; every change is durable when `reflect` returns."""
 
-    def __init__(self, notes: Notes, skills: Skills) -> None:
-        self.notes, self.skills = notes, skills
+    def __init__(self, notes: Notes, reader: Reader) -> None:
+        self.notes, self.reader = notes, reader
         kept = parsed(notes.store.setting("surprises"))
         self._surprises = [one for one in kept if isinstance(one, float)] if isinstance(kept, list) else []
 
@@ -43,7 +40,7 @@ class Reflecting:
             fresh = self.notes.fresh()
             if not fresh:
                 return Taught(())
-            found = self.skills.questions_of([note.text for note in fresh])
+            found = self.reader.questions_of([note.text for note in fresh])
             own = [
                 replace(note, cues=note.cues or pairs, surprise=self._surprise(note))
                 for note, pairs in zip(fresh, found, strict=True)
@@ -60,7 +57,7 @@ class Reflecting:
 
     def _surprise(self, note: Trace) -> float:
         """The quantile of this note's surprise among those of the last ones told."""
-        _, loss = self.skills.sort(note.text)
+        loss = self.reader.surprise(note.text)
         rank = bisect(sorted(self._surprises), loss) / len(self._surprises) if len(self._surprises) >= FEW else 0.5
         self._surprises = [*self._surprises, loss][-SURPRISES:]
         return rank
@@ -71,13 +68,13 @@ class Reflecting:
         if not known:
             return [], []
         question, answer = known[0]
-        gone = []
+        language, gone = self.reader.language, list[Trace]()
         for old, alike in self._about_the_same(note):
-            said = self.skills.read(self.skills.open(question, [old.text])).text or ""
+            said = self.reader.read(question, old.text).text or ""
             if plain(said) == plain(answer):
-                if alike >= SAME:
+                if alike >= self.reader.limits.same_question:
                     return [self._repeat(note, old)], []
-            elif not may_be_many(note.text) and not says_more(old.text, said):
+            elif not language.may_be_many(note.text) and not language.says_more(old.text, said):
                 gone.append(old)
         if gone:
             self._replace(note, gone)
@@ -90,9 +87,11 @@ class Reflecting:
         near |= {trace.id: trace for trace, _ in self.notes.find(new.question, self.notes.config.notes_open)}
         older = [trace for number, trace in near.items() if number < note.id]
         told = [Note.of(old) for old in older]
-        sure = about_one(self.skills, new, told)
+        sure = self.reader.about_one(new, told)
         return [
-            (old, questions_alike(new, its)) for old, its, one in zip(older, told, sure, strict=True) if one >= SURELY
+            (old, questions_alike(new, its))
+            for old, its, one in zip(older, told, sure, strict=True)
+            if one >= self.reader.limits.surely_one
         ]
 
     def _repeat(self, note: Trace, old: Trace) -> Trace:
@@ -106,7 +105,7 @@ class Reflecting:
         """Put `note` in the place of others: what their weights answer is to be answered by it from the next night on."""
         learnt = [pair for old in gone if old.stage != ONLY_NOTED for pair in (*old.cues, *old.asked)]
         questions = list(dict.fromkeys(question for question, _ in learnt))
-        replies = self.skills.answer(questions, [[note.text]] * len(questions)) if questions else []
+        replies = self.reader.answer(questions, [[note.text]] * len(questions)) if questions else []
         said = {question: reply.text for question, reply in zip(questions, replies, strict=True)}
         heard = tuple((question, text) for question, text in said.items() if text)
         vetoes = [Veto(question, answer, time.time(), note.id) for question, answer in learnt if not said[question]]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lab.data.tokenizer import I_DO_NOT_KNOW
+
 from lab.memory import Trace
+from lab.text import I_DO_NOT_KNOW
 
 WEIGHTS, UNKNOWN_SOURCE, TALK = "weights", "unknown", "talk"  # besides the tiers: where an answer came from
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -101,8 +100,9 @@ def complete(
 ) -> list[Completion]:
     """Write up to `length` tokens after every prompt, many side by side; results come in the order of the prompts.
 
-    Prompts of nearly equal length (`spread`) are taken together, since shorter ones are read one token at a time. `gate`, a token and
-    a probability: the token comes first where it is at least so likely, and else not at all. `never` are tokens that nothing is written with.
+    Prompts of nearly equal length (`spread`) are taken together, since shorter ones are read one token at a time.
+    `gate`, a token and a probability: the token comes first where it is at least so likely, and else not at all. `never` are
+    tokens that nothing is written with.
     """
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     found: dict[int, Completion] = {}

@@ -54,7 +54,7 @@ class BrainLearner:
 
     def __init__(self, model: str, brain: Brain, config: MindConfig) -> None:
         machine = choose_machine(TrainingConfig())
-        self.brain = machine.place(make_room(model, brain, config))
+        self.model, self.brain = model, machine.place(make_room(model, brain, config))
         self._was = copy_brain(self.brain)
         self.before, self.after = (open_reader(one, config.unknown_threshold) for one in (self._was, self.brain))
         self._template, self._held = self.brain.template, hold(self._was, ())

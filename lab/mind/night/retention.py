@@ -30,7 +30,6 @@ MOST_CHECKS = 300  # of them in one night
 ENOUGH = 600  # known by heart, from which on no night need dream of more
 DREAMT = 6000  # dreams in which a brain finds what it knows by heart, before it is shipped
 FILE = "by_heart.json"  # beside a brain's weights
-STEADY = 0.9  # probability of an answer from which on it counts as known; what it guesses of things that are not comes and goes
 SAME_QUESTION = 0.8  # likeness from which on two questions are taken for one
 
 
@@ -151,4 +150,8 @@ def _apart(learnt: Sequence[str]) -> Callable[[str], bool]:
 def _sure(reader: Reader, questions: Sequence[str]) -> list[tuple[str, str | None]]:
     """The questions whose answer the brain is sure of, with it: what it half knows comes and goes by itself."""
     replies = reader.answer(questions) if questions else []
-    return [(q, reply.text) for q, reply in zip(questions, replies, strict=True) if reply.probability >= STEADY]
+    return [
+        (q, reply.text)
+        for q, reply in zip(questions, replies, strict=True)
+        if reply.probability >= reader.limits.steady
+    ]

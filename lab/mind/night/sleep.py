@@ -27,7 +27,6 @@ from lab.mind.reader import Pair, Reader
 REM_STEPS = 12  # small ones, of one round, where something slipped
 REM_ROUNDS = 3
 REM_RATE = 0.3  # of the night's rate
-DOUBT = 0.3  # probability of not knowing above which a question and its note do not fit
 BEGUN, BEGUN_EACH = (
     0.05,
     4,
@@ -186,7 +185,7 @@ def make_lessons(reader: Reader, due: Sequence[Due], config: MindConfig, draws: 
     replies = reader.answer([question for _, question, _ in asked], [[one.text] for one, _, _ in asked])
     for (one, question, answer), reply in zip(asked, replies, strict=True):
         same = reply.text is not None and reply.text.lower() == answer.lower() and answer.lower() in one.text.lower()
-        if same and reply.unknown <= DOUBT:
+        if same and reply.unknown <= reader.limits.doubt:
             lessons[one.trace].append((question, answer))
     return lessons
 

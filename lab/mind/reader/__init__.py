@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.mind.reader.contract import Found, Note, Pair, Reader, Reply, clip
+from lab.mind.reader.contract import Found, Limits, Note, Pair, Reader, Reply, clip, questions_alike
 from lab.mind.reader.marks import MarksReader
 from lab.models import Brain
 
@@ -17,4 +17,16 @@ def open_reader(brain: Brain, unknown_threshold: float = 0.5, folder: Path | Non
     return READERS[brain.template.name](brain, unknown_threshold, folder)
 
 
-__all__ = ["READERS", "Found", "MarksReader", "Note", "Pair", "Reader", "Reply", "clip", "open_reader"]
+__all__ = [
+    "READERS",
+    "Found",
+    "Limits",
+    "MarksReader",
+    "Note",
+    "Pair",
+    "Reader",
+    "Reply",
+    "clip",
+    "open_reader",
+    "questions_alike",
+]

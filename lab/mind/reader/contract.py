@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 
 from lab.memory import Trace
+from lab.memory.index import likeness
 from lab.mind.language import Language
 
 Pair = tuple[str, str]  # a question and its answer
@@ -48,6 +49,38 @@ class Note:
 Found = Sequence[tuple[Note, float]]  # notes that were found for a question, with their likeness to it
 
 
+def questions_alike(one: Note, other: Note) -> float:
+    """The likeness of those questions of two notes that are most alike."""
+    return max((likeness(mine, yours) for mine in one.questions for yours in other.questions), default=0.0)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """From where on something is taken to be so; they belong to a kind of brain, as fitted models do."""
+
+    believed: float = (
+        1.2  # a note is taken to answer from 1 - this × unknown_threshold on: from 0.4 on, as things stand
+    )
+    believed_plainly: float = 1.0  # the same for what a question may mean: from 0.5 on
+    as_sure: float = 0.15  # difference of two beliefs below which the newer note is read first
+    said: float = (
+        0.006  # what the weights recall is given where this × (1 - unknown_threshold) speaks for it: from 0.003 on ...
+    )
+    said_more: float = 0.0002  # ... and so much more for each note that was learnt, since there is more to mistake
+    as_likely: float = (
+        6  # power of its probability that speaks for what the weights recall: half likely is mostly something else
+    )
+    seldom: float = 0.02  # probability of a reading of a question from which on the weights are asked it
+    often: float = 0.15  # probability of a reading from which on it is asked of the notes
+    surely_one: float = (
+        0.7  # probability that two notes are about one thing: to replace in error is worse than to keep both
+    )
+    maybe_one: float = 0.1  # the same, from which on the newer note answers, if it is conceivable
+    same_question: float = 0.95  # likeness of their questions from which on two notes with one answer say the same
+    doubt: float = 0.3  # probability of not knowing above which a question and its note do not fit
+    steady: float = 0.9  # probability of an answer from which on it counts as known by heart: a guess comes and goes
+
+
 def clip(text: str) -> str:
     """At most MOST_BYTES of a text, whole characters."""
     return text.encode("utf-8", "replace")[:MOST_BYTES].decode("utf-8", "ignore")
@@ -58,6 +91,7 @@ class Reader(Protocol):
 
     unknown_threshold: float  # probability of not knowing from which on nothing is answered
     language: Language
+    limits: Limits
 
     def hear(self, text: str) -> str:
         """Say what a message is: "teach", "ask" or "talk"."""

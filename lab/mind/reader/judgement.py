@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from lab.memory.index import likeness
 from lab.mind.language.about import about, lacking, owners_differ
-from lab.mind.reader.contract import Found, Note
+from lab.mind.reader.contract import Found, Limits, Note, questions_alike
 
 if TYPE_CHECKING:
     from lab.mind.reader.marks import MarksReader
@@ -38,7 +38,6 @@ RATHER = -10.0  # nats below which a question that is asked of another note rath
 MEANT = -5.0  # nats below which what a question hardly means says no more
 UNTOLD = -3.0  # nats, in the place of the same where a note's questions are not known: says least
 CONCEIVABLE = 0.1  # belief below which a note is not believed at all, whatever else it is asked for
-MAYBE_SAME = 0.1  # probability of being about one thing from which on the newer note answers, if it is conceivable
 POSSIBLE = 0.3  # belief below which a note does not answer another's question
 UNLIKE = 0.25  # likeness below which two notes, neither of which answers the other's question, are not about one thing
 
@@ -53,6 +52,7 @@ class Fitted:
     answers: tuple[float, ...]
     alone: tuple[float, ...]
     about_one: tuple[float, ...]
+    limits: Limits
 
 
 def load_fitted(folder: Path | None = None) -> Fitted:
@@ -63,7 +63,7 @@ def load_fitted(folder: Path | None = None) -> Fitted:
     sizes = {"answers": len(EVIDENCE), "alone": ALONE, "about_one": len(ALIKE)}
     if not all(len(read.get(name, ())) == size for name, size in sizes.items()):
         raise ValueError(f"{path} must hold {sizes} weights; it does not. Fit them with python -m lab bench judgement")
-    return Fitted(**{name: tuple(map(float, read[name])) for name in sizes})
+    return Fitted(**{name: tuple(map(float, read[name])) for name in sizes}, limits=Limits(**read.get("limits", {})))
 
 
 def evidence(reader: MarksReader, asked: Sequence[tuple[str, Found]], among: int) -> list[list[list[float]]]:
@@ -146,11 +146,6 @@ def _log_odds(p: float) -> float:
 
 def _logistic(weights: Sequence[float], found: Sequence[float]) -> float:
     return 1 / (1 + math.exp(-sum(weight * x for weight, x in zip(weights, found, strict=True))))
-
-
-def questions_alike(one: Note, other: Note) -> float:
-    """The likeness of those questions of two notes that are most alike."""
-    return max((likeness(mine, yours) for mine in one.questions for yours in other.questions), default=0.0)
 
 
 def likenesses(reader: MarksReader, new: Note, older: Sequence[Note]) -> list[tuple[float, ...] | None]:

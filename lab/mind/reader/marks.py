@@ -95,6 +95,7 @@ class MarksReader:
         assert isinstance(brain.template, Marks)
         self.brain, self.unknown_threshold, self.template = brain.eval(), unknown_threshold, brain.template
         self.fitted = judgement.load_fitted(folder)
+        self.limits = self.fitted.limits
         self._decode = brain.template.tokenizer.decode
         self._machine = choose_machine(TrainingConfig(device=next(brain.parameters()).device.type))
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from lab.events import ByHeart, NightEnded, NightEvent, Phase, Quizzed, TraceAudited
+from lab.config import MindConfig
+from lab.events import ByHeart, Dreamt, NightEnded, NightEvent, NightStep, Phase, Quizzed, TraceAudited
 from lab.memory import Trace
 from lab.memory.store import pairs_of
 from lab.memory.tiers import next_tier, overflow, wants_archive
 from lab.memory.traces import ARCHIVE, FADING, LTM, NOTES, STM, WEIGHTS
-from lab.mind.night import Agenda, Due, night_events
+from lab.mind.night.agenda import Agenda, Due
+from lab.mind.night.sleep import sleep
 from lab.mind.notes import Notes
+from lab.mind.weights import Whole
 
 NIGHT_TRACES = 400  # most traces of one night
 BY_HEART = "by_heart"  # the setting with what the brain knows by heart, as JSON pairs
@@ -43,6 +46,34 @@ def plan_night(notes: Notes, night: int) -> Agenda:
     said = {answer.lower() for t in live for _, answer in (*t.asked, *t.cues)}
     gone = tuple(pair for t in dead[-NIGHT_TRACES:] for pair in (*t.asked, *t.cues) if pair[1].lower() not in said)
     return Agenda(due, unlearn, kept, by_heart, gone)
+
+
+def sleep_in(folder: Path, *, stop: Callable[[], bool] = lambda: False) -> Iterator[NightEvent]:
+    """Sleep the night that a mind prepared in `folder` (minds/NAME/nights/N), for whoever has the time.
+
+    The new brain is on disk, whole, before the last event is yielded. The mind itself is not opened.
+    """
+    home, night = folder.parents[1], int(folder.name)
+    about = json.loads((home / "mind.json").read_text(encoding="utf-8"))
+    config = MindConfig(**about.get("config", {}))
+    weights = Whole(home, config)
+    learner = weights.begin_night(night)
+    for event in sleep(learner, Agenda.load(folder / "agenda.json"), config, seed=night, stop=stop):
+        if isinstance(event, NightEnded) and event.kept:
+            weights.keep(night, learner)
+        yield event
+
+
+def night_events(records: Sequence[dict[str, Any]]) -> list[NightEvent]:
+    """Give the events that a night's log holds."""
+    kinds = {
+        kind.__name__.lower(): kind for kind in (Phase, Quizzed, Dreamt, ByHeart, NightStep, TraceAudited, NightEnded)
+    }
+    found: list[NightEvent] = []
+    for record in records:
+        fields = {name: value for name, value in record.items() if name not in ("n", "kind")}
+        found.append(kinds[record["kind"]](**fields))
+    return found
 
 
 def read_night(folder: Path) -> tuple[Agenda, list[NightEvent]] | None:
