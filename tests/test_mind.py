@@ -28,8 +28,6 @@ from lab.exam.measure import facts_for_exam
 from lab.learning import Dream, alter
 from lab.memory.index import likeness
 from lab.mind import Answer, Mind, MindError, Minds, Taught, brains
-from lab.mind.about import about, lacking
-from lab.mind.judgement import CONCEIVABLE, Note, _answering, about_one, beliefs
 from lab.mind.messages import checked, differ_in_a_word, says_more, sentences
 from lab.mind.night import Agenda, night_events
 from lab.models import add_memory

@@ -23,6 +23,6 @@ from lab.config.runs import (
 
 __all__ = [
     "CONTROL", "DEFAULT", "FAMILIES", "PRESETS", "RECIPES", "SECTIONS", "STARTERS", "WORLD_STREAMS", "ArenaConfig", "BrainConfig",
-    "ConfigError", "DataConfig", "Family", "MindConfig", "RunConfig", "TrainingConfig", "arena_line", "build_arena", "build_config", "changed_options",
-    "check_limits", "command_line", "flatten_config", "option",
+    "ConfigError", "DataConfig", "Family", "MindConfig", "RunConfig", "TrainingConfig", "arena_line", "build_arena", "build_config",
+    "changed_options", "check_limits", "command_line", "flatten_config", "option",
 ]  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 from lab.memory import Trace
 from lab.text import I_DO_NOT_KNOW
 
