@@ -224,7 +224,7 @@ def build_config(options: dict[str, Any]) -> RunConfig:
     head = {name: left.pop(name) for name in ("model", "preset") if name in left}
     model, preset = head.get("model", "qor"), head.get("preset", "tiny")
     for name, value, table in (("model", model, BRAINS), ("preset", preset, PRESETS)):
-        if value not in table:
+        if value not in tuple(table):
             raise ConfigError(f"{name} must be one of {', '.join(table)}; got {value!r}.", name)
     sections: dict[str, Any] = {}
     for name, kind in {"brain": BRAINS[model], **SECTIONS}.items():
