@@ -162,10 +162,10 @@ def test_a_run_folder_half_deleted_hides_no_other(store: RunStore) -> None:
     (bare.folder / "run.json").unlink()
     silent.events.unlink()
     status = {run.id: run.status for run in store.list()}
-    assert status == {whole.id: "finished", torn.id: "damaged", bare.id: "damaged", silent.id: "finished"}
+    assert status == {whole.id: "finished", torn.id: "unreadable", bare.id: "unreadable", silent.id: "finished"}
     publish(store)
     messages = dict(query("SELECT run, message FROM runs", store=store).values.tolist())
-    assert "run.json must be whole" in messages[torn.id] and "must have a run.json" in messages[bare.id]
+    assert "run's folder must be whole" in messages[torn.id] and "must have a run.json" in messages[bare.id]
     assert query("SELECT count(*) AS n FROM steps WHERE run = ?", [silent.id], store=store)["n"][0] == 0
     with pytest.raises(ConfigError, match="must be whole"):
         store.get(torn.id).config()
@@ -255,7 +255,7 @@ def test_killing_a_publisher_at_random_points_leaves_a_whole_database(store: Run
             publisher.stdout.readline()
             time.sleep(0.1 + draws.random() * 0.3)
             publisher.kill()
-        assert query("SELECT count(*) AS n FROM steps", store=store)["n"][0] == 120
+        assert query("SELECT count(*) AS n FROM steps WHERE run LIKE '2%'", store=store)["n"][0] == 120  # no starters
     trained(store, seed=9)
     publish(store)
     assert not list(store.home.glob("*.tmp*"))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from lab.ui.runs import _short
+from lab import jobs
+from lab.store import LiveLogs, RunStore, query
+from lab.ui.runs import _series, _short
+from lab.ui.words import progress_card, sample_card
 from lab.views import (
     METRICS,
     band_raster,
@@ -20,6 +25,7 @@ from lab.views import (
     tier_usage,
 )  # fmt: skip
 from lab.views.curves import smooth, thin
+from tests.conftest import tiny
 
 
 def steps(count: int = 5000) -> pd.DataFrame:
@@ -110,3 +116,63 @@ def test_runs_are_labelled_by_brain_and_number_and_starters_by_name() -> None:
     """A starter's name has no date to leave out."""
     names = ["baseline", "20261125-004103-qor-tiny-5a312926"]
     assert list(_short(names).values()) == ["baseline", "qor-tiny 2926"]
+
+
+GOOD = (
+    '{"n": %d, "kind": "step", "step": %d, "tokens": 9, "loss": 1.5, "surprise": 0.1, "lr": 0.1, "tokens_s": 5.0, '
+    '"elapsed_s": 1.0, "grad_norm": 1.0, "bands": {"fast": true}}'
+)
+DAMAGED = [
+    "null", "5", '"step"', "[1, 2]", "{}", '{"kind": null}', '{"kind": ["step"]}', '{"kind": "unheard"}', '{"kind": "step"}',
+    '{"kind": "step", "step": null}', '{"kind": "step", "step": "two"}', '{"kind": "step", "step": true}', '{"kind": "step", "step": 5}',
+    '{"kind": "step", "step": 5, "tokens": [], "loss": "bad", "lr": {}, "elapsed_s": null, "tokens_s": "fast"}',
+    '{"kind": "step", "step": 5, "loss": NaN, "elapsed_s": NaN, "grad_norm": 1e999}', '{"kind": "step", "step": 1e3}',
+    '{"kind": "step", "step": 5, "bands": [1]}', '{"kind": "step", "step": 5, "bands": {"fast": "yes", "medium": null}}',
+    '{"kind": "step", "step": 5, "measures": {"fire_rate": "x"}}', '{"kind": "step", "step": 5, "fire_rate": "x"}',
+    '{"kind": "step", "step": 99999999999999999999999999}', '{"kind": "step", "step": 5, "loss": 1' + "0" * 400 + "}",
+    '{"kind": "evaluated", "step": 1}', '{"kind": "evaluated", "bpb": 1.0}', '{"kind": "evaluated", "step": "x", "split": 1, "bpb": []}',
+    '{"kind": "sampled", "step": 1, "prompt": null}', '{"kind": "sampled", "step": null, "prompt": "a", "text": "b"}',
+    '{"kind": "sampled", "step": 1, "prompt": "half \\ud800", "text": "\\udfff"}',
+    '{"kind": "notice"}', '{"kind": "notice", "step": 1, "text": 5}',
+    '{"kind": "started"}', '{"kind": "started", "step": "x"}', '{"kind": "started", "step": 1, "parameters": "many", "device": null}',
+    '{"kind": "rolledback"}', '{"kind": "rolledback", "from_step": 4, "to_step": 2, "loss": "x", "lr_scale": 1}',
+    '{"kind": "finished"}',
+    '{"kind": "step", "step": 5', "\0\0\0", "\u00ff", "[" * 100_000, '{"kind": "step", "step": ' + "9" * 5000 + "}", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", DAMAGED, ids=lambda line: line[:40].replace("\0", "0") or "empty")
+def test_a_damaged_line_of_a_log_hides_nothing_else_from_the_train_tab(store: RunStore, line: str) -> None:
+    """Whatever stands between two good steps, the tab draws both, and so does the database."""
+    run = store.create(tiny())
+    run.events.write_bytes("\n".join([GOOD % (0, 1), line, GOOD % (2, 7), ""]).encode("latin-1"))
+    run = jobs.refresh(store, store.get(store.update(run, status="finished").id))
+    log = LiveLogs().of(run)
+    steps, evals = log.steps(), log.evals()
+    assert {1, 7} <= set(steps["step"])
+    shown: list[object] = [progress_card(run, log), sample_card(log)]
+    for axis in ("step", "time", "tokens"):
+        shown += [curve(evals if name == "bpb" else steps, name, axis, 0.6, "qor") for name in METRICS]
+        shown.append(band_raster(log.bands(), axis))
+    json.dumps(shown, ensure_ascii=False).encode()
+    found = query("SELECT step FROM steps WHERE run = ?", [run.id], store=store)
+    assert {1, 7} <= set(found["step"])
+
+
+def test_numbers_of_one_brain_are_measures_in_old_logs_and_new(store: RunStore) -> None:
+    """A log from before has fire_rate as a field: page and database show both alike."""
+    run = store.create(tiny())
+    old, new = (
+        json.loads(GOOD % (1, 1)) | {"fire_rate": 0.25},
+        json.loads(GOOD % (2, 2)) | {"measures": {"fire_rate": 0.5, "load": 1}},
+    )
+    run.events.write_text(
+        "".join(json.dumps(line) + "\n" for line in (old, new, json.loads(GOOD % (3, 3)) | {"fire_rate": None}))
+    )
+    steps = LiveLogs().of(run).steps()
+    assert steps["fire_rate"].dropna().tolist() == [0.25, 0.5] and steps["load"].dropna().tolist() == [1]
+    found = query("SELECT step, name, value FROM measures ORDER BY ALL", store=store)
+    assert found.values.tolist() == [[1, "fire_rate", 0.25], [2, "fire_rate", 0.5], [2, "load", 1.0]]
+    assert _series(store, run.id, "fire_rate")["fire_rate"].dropna().tolist() == [0.25, 0.5]
+    assert _series(store, run.id, "loss")["loss"].tolist() == [1.5] * 3
+    assert curve(steps, "fire_rate", "step", 0, "qor")["data"][0]["y"] == [0.25, 0.5]

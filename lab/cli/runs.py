@@ -11,6 +11,7 @@ from typing import Any
 from lab.cli.flags import add_option_flags, options_of
 from lab.config import BRAINS, RECIPES, SECTIONS, ConfigError, RunConfig, build_config, changed_options, command_line
 from lab.store import Run, RunStore, query, refresh_database
+from lab.store.summary import summaries
 
 
 def add_run_commands(command: Any) -> None:
@@ -138,10 +139,10 @@ def _runs(arguments: argparse.Namespace) -> int:
     store = RunStore()
     runs = jobs.refresh_all(store)
     refresh_database(store)
-    table = query("SELECT run, step, bpb, tokens_s FROM run_summary", store=store).set_index("run").to_dict("index")
+    table = summaries(store)
     rows = []
     for run in runs:
-        numbers = {key: None if value != value else value for key, value in table.get(run.id, {}).items()}
+        numbers = {key: table.get(run.id, {}).get(key) for key in ("step", "bpb", "tokens_s")}
         rows.append({"run": run.id, "status": run.status, "model": run.record.get("model"), **numbers,
                      "data": run.record.get("config", {}).get("data"), "message": run.damage or run.record.get("message")})  # fmt: skip
     if arguments.json:

@@ -122,7 +122,7 @@ def build_config(options: dict[str, Any]) -> RunConfig:
         ("model", model, FAMILIES),
         ("preset", preset, PRESETS),
     ):
-        if value not in known:
+        if value not in tuple(known):
             raise ConfigError(f"{name} must be one of {', '.join(known)}; got {value!r}.", name)
     family = FAMILIES[model]
     left = {**(family.starter if recipe else {}), **left}

@@ -18,6 +18,7 @@ import psutil
 from lab.config import WORLD_STREAMS, ArenaConfig, ConfigError, RunConfig, command_line
 from lab.jobs.worker import write_pid
 from lab.store import Run, RunStore, read_log
+from lab.store.log import open_regular
 from lab.store.runs import ARENA, now
 
 STARTING_S = 60.0  # a worker that has not come up by then is dead
@@ -99,25 +100,22 @@ def refresh(store: RunStore, run: Run) -> Run:
     run = store.read(run.folder)  # it may have ended in between
     if not run.live:
         return run
-    log = run.folder / "worker.log"
-    tail = log.read_bytes()[-TAIL_BYTES:].decode("utf-8", "replace") if log.exists() else ""
+    tail = ""
+    with contextlib.suppress(OSError), open_regular(run.folder / "worker.log") as log:
+        log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL_BYTES))
+        tail = log.read(TAIL_BYTES).decode("utf-8", "replace")
     message = "the worker process ended without a word: it was killed, or the machine went down. Resume the run."
-    (run.folder / "stop").unlink(missing_ok=True)
     try:
+        (run.folder / "stop").unlink(missing_ok=True)
         return store.close(run, status="crashed", ended_at=now(), message=message, traceback=tail or None)
-    except FileNotFoundError:  # somebody else has just said so
+    except OSError:  # somebody else has just said so, or the disk is full, which must not hide the run
         return store.read(run.folder)
 
 
 def refresh_all(store: RunStore, kind: str | None = None) -> list[Run]:
     """Give all runs, or those of one kind, newest first, each as it really stands."""
     _reap()
-    runs = []
-    for run in store.list(kind):
-        with contextlib.suppress(OSError):  # a full disk must not hide the runs
-            run = refresh(store, run) if run.live else run
-        runs.append(run)
-    return runs
+    return [refresh(store, run) if run.live else run for run in store.list(kind)]
 
 
 def _reap() -> None:
@@ -127,14 +125,15 @@ def _reap() -> None:
 def _alive(run: Run) -> bool:
     _reap()
     try:
-        pid, began = (run.folder / "pid").read_text().split()
+        with open_regular(run.folder / "pid") as file:
+            pid, began = file.read(99).split()
         process = psutil.Process(int(pid))
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
         return abs(process.create_time() - float(began)) < 1 or run.id in process.cmdline()  # clocks can be set
-    except (OSError, ValueError):
-        launched = datetime.fromisoformat(str(run.record.get("launched_at", "1970-01-01T00:00:00+00:00")))
-        return time.time() - launched.timestamp() < STARTING_S
+    except (OSError, ValueError, OverflowError):
+        launched = datetime.fromisoformat(run.record["launched_at"])
+        return abs(time.time() - launched.timestamp()) < STARTING_S  # a clock can be set back
     except psutil.Error:
         return False
 

@@ -91,12 +91,13 @@ class LiveLog:
 
     @alone
     def last(self, kind: str) -> dict[str, Any] | None:
-        """The last record of a kind that counts, or None."""
-        if kind == "step":
-            known = self._columns["step"]
-            return {name: column[-1] for name, column in self._columns.items()} if known else None
-        found = self.records.get(kind)
-        return found[-1] if found else None
+        """What is known of the last record of a kind that counts, or None."""
+        found = self.records.get(kind, [])[-1:]
+        if kind == "step" and self._columns["step"]:
+            found = [{name: column[-1] for name, column in self._columns.items()}]
+        return (
+            {name: value for name, value in found[0].items() if value is not None and value == value} if found else None
+        )
 
 
 class LiveLogs:

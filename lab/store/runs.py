@@ -88,7 +88,7 @@ class RunStore:
 
     def __init__(self, home: Path | None = None) -> None:
         self.home = home or runs_home()
-        self._known: dict[Path, Run] = {}  # as they were read last
+        self._known: dict[str, Run] = {}  # as they were read last
 
     def create(self, config: RunConfig | ArenaConfig) -> Run:
         """Make the folder of a new run. Raises OSError when the disk is full."""
@@ -111,11 +111,12 @@ class RunStore:
 
     def read(self, folder: Path) -> Run:
         """Read one run's folder, where it changed since it was read last; what is wrong with it is in `damage`."""
-        return self._read(folder, stamp_of(folder))
+        return self._read(str(folder), stamp_of(str(folder)))
 
-    def _read(self, folder: Path, stamp: str) -> Run:
-        run = self._known.get(folder)
+    def _read(self, place: str, stamp: str) -> Run:
+        run = self._known.get(place)
         if run is None or run.stamp != stamp:
+            folder = Path(place)
             name = os.fsencode(folder.name).decode(errors="backslashreplace")
             try:
                 if name != folder.name:
@@ -125,16 +126,16 @@ class RunStore:
                 run = Run(name, folder, {}, f"a run must have a run.json; {name} has none. Delete its folder.", stamp)
             except (ValueError, OSError) as error:
                 run = Run(name, folder, {}, f"a run's folder must be whole; {name} is not: {error}. Mend it.", stamp)
-            self._known[folder] = run
+            self._known[place] = run
         return run
 
     def _all(self) -> list[Run]:
         found: dict[str, Run] = {}
         for place, newest_first in ((self.home, True), (STARTERS, False)):
             names = [entry.name for entry in os.scandir(place) if entry.is_dir()] if place.is_dir() else []
-            for name in sorted(names, reverse=newest_first):
-                if stamp := stamp_of(place / name):
-                    run = self._read(place / name, stamp)
+            for folder in [f"{place}/{name}" for name in sorted(names, reverse=newest_first)]:
+                if stamp := stamp_of(folder):
+                    run = self._read(folder, stamp)
                     found.setdefault(run.id, run)
         return [*found.values()]
 
@@ -149,7 +150,7 @@ class RunStore:
         Raises ConfigError when none or several fit.
         """
         for folder in (self.home / name, STARTERS / name):
-            if folder.name == name != ".." and os.path.isdir(folder) and stamp_of(folder):  # it raises nothing
+            if folder.name == name != ".." and os.path.isdir(folder) and stamp_of(str(folder)):  # it raises nothing
                 return self.read(folder)
         runs = self.list(kind)
         if name == "last" and runs:
@@ -174,15 +175,15 @@ class RunStore:
     def close(self, run: Run, **fields: Any) -> Run:
         """Change run.json for the last time, in the reserved room where there is some."""
         record, reserve = {**run.record, **fields}, run.folder / "reserve"
-        if not reserve.exists():
+        if not reserve.is_file():
             return self.update(run, **fields)
         write_into_reserve(reserve, run.folder / "run.json", _as_json(record))
         return Run(run.id, run.folder, record)
 
 
-def stamp_of(folder: Path) -> str:
+def stamp_of(folder: str) -> str:
     """What changes whenever a run's folder says something new; "" where it is none."""
-    record, log = (mark(f"{folder}/{name}") for name in ("run.json", "events.jsonl"))
+    record, log = mark(f"{folder}/run.json"), mark(f"{folder}/events.jsonl")
     return f"{record} {log}" if record + log != "--" or os.path.isdir(f"{folder}/checkpoints") else ""
 
 

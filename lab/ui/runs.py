@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pandas as pd
 from lab import jobs
 from lab.config import ConfigError, flatten_config
 from lab.store import TRAIN, RunStore, query
-from lab.store.summary import SUMMARY
+from lab.store.summary import summaries
 from lab.ui.chart import live_chart
 from lab.ui.train import choices, say
 from lab.ui.words import duration, sentence
@@ -70,7 +71,7 @@ def build_runs(store: RunStore, tab: gr.Tab) -> gr.Timer:
         """The table, with runs that ended or died since. The choice is set only where a chosen run is gone: a choice that was made
         while this was under way must stand."""
         runs = jobs.refresh_all(store, TRAIN)
-        found = _ask(SUMMARY, store).set_index("run").to_dict("index")
+        found = _ask(lambda: summaries(store), store)
         rows = [_row(run.id, run.status, found.get(run.id, {})) for run in runs]
         options = choices(store, runs)
         kept = [name for name in names or [] if name in options]
@@ -151,10 +152,10 @@ def build_runs(store: RunStore, tab: gr.Tab) -> gr.Timer:
     return timer
 
 
-def _ask(sql: str, store: RunStore, *values: Any) -> pd.DataFrame:
-    """A query's table; a full disk is told in the lab's sentence."""
+def _ask(ask: Callable[[], Any], store: RunStore) -> Any:
+    """What the database answers; a full disk is told in the lab's sentence."""
     try:
-        return query(sql, [*values], store=store)
+        return ask()
     except OSError as error:
         raise gr.Error(say(error, store)) from error
 
@@ -162,10 +163,10 @@ def _ask(sql: str, store: RunStore, *values: Any) -> pd.DataFrame:
 def _row(name: str, status: str, told: dict[Any, Any]) -> list[str]:
     def cell(key: str, form: str) -> str:
         value = told.get(key)
-        return "–" if value is None or value != value else format(value, form)
+        return "–" if value is None else format(value, form)
 
     seconds = told.get("elapsed_s")
-    spent = "–" if seconds is None or seconds != seconds else duration(seconds)
+    spent = "–" if seconds is None else duration(seconds)
     data = str(told.get("data") or "–")
     return [name, status, str(told.get("model") or "–"), str(told.get("preset") or "–"), Path(data).name,
             cell("step", ",.0f"), cell("bpb", ".3f"), cell("tokens_s", ",.0f"), spent]  # fmt: skip
@@ -179,7 +180,8 @@ def _series(store: RunStore, name: str, metric: str) -> pd.DataFrame:
     else:
         sql = f"""SELECT step, tokens, elapsed_s, {"value AS " if METRICS[metric].table == "measures" else ""}{metric} FROM steps s
                   LEFT JOIN (SELECT * FROM measures WHERE name = '{metric}') USING (run, step) WHERE run = ? ORDER BY step"""
-    return _ask(sql, store, name)
+    table: pd.DataFrame = _ask(lambda: query(sql, [name], store=store), store)
+    return table
 
 
 def _short(names: list[str]) -> dict[str, str]:
