@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lab.mind.judgement import ABOUT_ONE, ALONE, WEIGHTS
 
+from lab.config import ConfigError
 from lab.data.curriculum.facts import clash
 from lab.exam.calibration import Pair, calibrate, fit
 from lab.exam.measure import Measure, bm25, facts_for_exam, right
 from lab.mind.home import find_brain
+from lab.report import write_results
+from lab.report.results import key_rows
 
 
 def test_intervals_are_wilsons() -> None:
@@ -80,3 +82,36 @@ def test_calibration_fits_every_weight_in_use() -> None:
     fitted = calibrate([starter], "test", (1, 3), (2,))
     assert [used for used, _ in fitted.values()] == [*ALONE, *WEIGHTS, *ABOUT_ONE]
     assert all(math.isfinite(weight) for _, weight in fitted.values())
+
+
+def test_a_result_stands_between_its_marks_and_its_key_rows_in_the_readme(tmp_path: Path) -> None:
+    """Written twice it stands once; what is around it stays; a table without marks is refused."""
+    (tmp_path / "notebooks").mkdir()
+    results, readme = tmp_path / "notebooks" / "RESULTS.md", tmp_path / "README.md"
+    results.write_text("Before.\n<!-- bench exam -->\n<!-- end -->\nAfter.\n")
+    readme.write_text("<!-- bench key -->\nold\n<!-- end -->\n")
+    rows = [
+        {"brain": brain, "measure": measure, "value": value, "n": 1200}
+        for brain, value in (("a", 0.5), ("b", 1.0))
+        for measure in ("one note, held-out wording", "control: no memory")
+    ]
+    for _ in range(2):
+        write_results({"bench": "exam", "rows": rows}, tmp_path)
+    text = results.read_text()
+    assert text.startswith("Before.\n") and text.endswith("<!-- end -->\nAfter.\n")
+    assert text.count("| a | control: no memory | 0.5 | 1,200 |") == 1
+    table = "| measure | a | b |\n| --- | --- | --- |\n| one note, held-out wording | 0.5 | 1 |"
+    assert readme.read_text() == f"<!-- bench key -->\n{table}\n<!-- end -->\n"
+    with pytest.raises(ConfigError, match=r"RESULTS\.md must have a line"):
+        write_results({"bench": "mind", "rows": rows}, tmp_path)
+
+
+def test_the_readme_is_short_and_shows_what_the_results_say() -> None:
+    """At most 200 lines; each row of its table is one of RESULTS.md."""
+    root = Path(__file__).parents[1]
+    readme, results = (root / "README.md").read_text(), (root / "notebooks" / "RESULTS.md").read_text()
+    assert len(readme.splitlines()) <= 200
+    rows = key_rows(results)
+    assert len(rows) >= 8
+    for row in rows:
+        assert "| " + " | ".join(row.values()) + " |" in readme

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -34,3 +35,12 @@ def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
     """Cleared before it is committed."""
     for cell in nbformat.read(path, as_version=4).cells:
         assert not cell.get("outputs") and cell.get("execution_count") is None
+
+
+def test_the_log_has_an_index_of_all_its_entries() -> None:
+    """One line for each heading, in its order, with the anchor that GitHub gives it."""
+    text = (Path(__file__).parents[1] / "notebooks" / "LOG.md").read_text()
+    headings = re.findall(r"^## (.+)$", text, re.M)
+    anchors = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    index = "\n".join(f"- [{heading}](#{anchor})" for heading, anchor in zip(headings, anchors, strict=True))
+    assert len(headings) >= 30 and index in text.partition("\n## ")[0], f"the index must be:\n{index}"

@@ -51,11 +51,6 @@ def measure(what: str, *, data: str | None, minutes: float, seeds: int) -> dict[
 def bench_store(runs: int = 200, steps: int = 1000, rounds: int = 5) -> dict[str, Any]:
     """Publishing many runs at once, publishing after one changed, and what the Runs page asks, then and when nothing changed
     since; median seconds."""
-    def page() -> None:
-        store.list()
-        publish(store)
-        summaries(store)
-
     with tempfile.TemporaryDirectory() as home:
         store = RunStore(Path(home))
         bands = [{"fast": True, "medium": i % 16 == 0, "deep": i % 64 == 0} for i in range(1, steps + 1)]
@@ -71,14 +66,18 @@ def bench_store(runs: int = 200, steps: int = 1000, rounds: int = 5) -> dict[str
             run = store.create(build_config({"seed": seed}))
             run.events.write_text(log)
             store.update(run, status="finished", parameters=1)
-        seconds: dict[str, list[float]] = {"publish_all": [], "publish_one": [], "runs_page": [], "runs_page_again": []}
+        seconds = defaultdict[str, list[float]](list)
         for _ in range(rounds):
             with _timed(seconds["publish_all"]):
                 publish(store, whole=True)
             store.update(run, status="finished")
-            seconds["publish_one"].append(_seconds(lambda: publish(store)))
-            seconds["runs_page"].append(_seconds(page))
-            seconds["runs_page_again"].append(_seconds(page))
+            with _timed(seconds["publish_one"]):
+                publish(store)
+            for name in ("runs_page", "runs_page_again"):
+                with _timed(seconds[name]):
+                    store.list()
+                    publish(store)
+                    summaries(store)
     rows = [{"what": what, "seconds": statistics.median(times)} for what, times in seconds.items()]
     return {"bench": "store", "runs": runs, "steps": steps, "rounds": rounds, "rows": rows}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ def render(result: dict[str, Any]) -> str:
     return "\n".join([*before, *_table(result["rows"]), *after])
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> list[str]:
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     names = list(rows[0])
     head = ["| " + " | ".join(name.replace("_", " ") for name in names) + " |", "|" + " --- |" * len(names)]
     return [*head, *("| " + " | ".join(_cell(row[name]) for name in names) + " |" for row in rows)]
@@ -51,14 +51,15 @@ def _put(path: Path, name: str, table: str) -> None:
     write_durably(path, f"{before}{begin}\n{table}\n{END}{rest.split(END, 1)[1]}".encode())
 
 
-def key_rows(results: str) -> list[dict[str, Any]]:
-    """What KEY chooses of the text of RESULTS.md, as rows."""
-    rows = []
+def key_rows(results: str) -> list[dict[str, str]]:
+    """What KEY chooses of the text of RESULTS.md, as rows with a column for each brain."""
+    key: dict[str, dict[str, str]] = {}
     for bench, pattern, title in KEY:
         table = results.partition(f"<!-- bench {bench} -->")[2].partition(END)[0]
         for brain, what, value in re.findall(pattern, table, re.M):
-            rows.append({"measure": title or what, "brain": brain, "value": value})
-    return sorted(rows, key=lambda row: [other["measure"] for other in rows].index(row["measure"]))
+            key.setdefault(title or what, {})[brain] = value
+    brains = sorted({brain for values in key.values() for brain in values})
+    return [{"measure": what, **{brain: values.get(brain, "") for brain in brains}} for what, values in key.items()]
 
 
 def contested_rows(means: pd.DataFrame, columns: Sequence[str]) -> list[dict[str, Any]]:
