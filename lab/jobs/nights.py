@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from lab.disk import explain_disk, explained, reserve_room, write_into_reserve
 from lab.events import to_record
 from lab.jobs.worker import NICENESS
 from lab.mind import Mind, MindError
@@ -27,8 +28,13 @@ _workers: dict[str, subprocess.Popen[bytes]] = {}
 def start_night(mind: Mind) -> int:
     """Let the mind fall asleep in a process of its own; gives the night's number.
 
-    Raises MindError when it sleeps already or there is nothing to sleep on.
+    Raises MindError when it sleeps already or there is nothing to sleep on, DiskFullError when there is no room.
     """
+    with explained(mind.folder):
+        return _start_night(mind)
+
+
+def _start_night(mind: Mind) -> int:
     if night_state(mind)["asleep"]:
         raise MindError(f"a mind must be awake to fall asleep; {mind.name} sleeps already. Wait, or press Wake.")
     night, agenda, folder = mind.begin_night()
@@ -60,10 +66,21 @@ def work_night(folder: Path) -> int:
     """The worker: sleep the night in `folder`, writing its events there; gives the exit code."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    with LogWriter(folder / "events.jsonl") as log:
-        for event in sleep_in(folder, stop=lambda: (folder / "stop").exists()):
-            log.append(to_record(event))
-        log.sync()
+    reserve = folder / "reserve"
+    reserve_room(reserve, 4096)
+    try:
+        with LogWriter(folder / "events.jsonl") as log:
+            for event in sleep_in(folder, stop=lambda: (folder / "stop").exists()):
+                log.append(to_record(event))
+            log.sync()
+    except OSError as error:
+        if full := explain_disk(error, folder):
+            write_into_reserve(
+                reserve, folder / "worker.log", full.encode()
+            )  # where `night_state` looks for the reason
+            return 2
+        raise
+    reserve.unlink()
     return 0
 
 
@@ -85,7 +102,7 @@ def night_state(mind: Mind) -> dict[str, Any]:
         return {**state, "asleep": True}
     (folder / "pid").unlink(missing_ok=True)
     tail = (folder / "worker.log").read_text(errors="replace")[-400:] if (folder / "worker.log").exists() else ""
-    reason = tail.strip().splitlines()[-1] if tail.strip() else "its process was killed"
+    reason = tail.strip().splitlines()[-1].rstrip(".") if tail.strip() else "its process was killed"
     return {
         **state,
         "message": f"The night broke off ({reason}). Nothing was lost: the mind is as it was. Let it sleep again.",

@@ -48,6 +48,10 @@ class TraceStore:
         self.path = path
         self._lock = threading.RLock()
         try:
+            with contextlib.suppress(OSError):  # what is wrong with it SQLite says
+                path.touch(0o600)  # -wal and -shm get the mode of the file
+                path.chmod(0o600)
+                path.parent.chmod(0o700)  # that of a mind from elsewhere too
             self._sql = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
             self._sql.row_factory = sqlite3.Row
             self._sql.execute("PRAGMA journal_mode=WAL")

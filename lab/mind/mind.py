@@ -78,7 +78,7 @@ class Mind:
             )
         origin = find_brain(str(brain), home)
         model, loaded = load_brain(origin)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         save_brain(folder / "brain-0", model, loaded)
         settings = dataclasses.asdict(config) if config else {}
         plain_settings = dataclasses.asdict(MindConfig())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 
 from lab.config import BRAINS, ConfigError
@@ -18,7 +18,7 @@ from lab.models.contract import Brain
 
 def save_brain(folder: Path, name: str, brain: Brain, *, half: bool = False) -> None:
     """Write `brain`, a model of MODELS called `name`, to `folder`, which is made; with `half` in bf16, half as large."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     kind = torch.bfloat16 if half else torch.float32
     weights = {key: value.detach().to("cpu", kind).contiguous().clone() for key, value in brain.state_dict().items()}
     write_durably(folder / "model.safetensors", save(weights))
@@ -29,19 +29,28 @@ def save_brain(folder: Path, name: str, brain: Brain, *, half: bool = False) -> 
 def load_brain(folder: Path) -> tuple[str, Brain]:
     """Read what `save_brain` wrote: the model's name and the brain, on the CPU in fp32.
 
-    Raises ConfigError when the folder holds no whole brain.
+    Raises ConfigError when the folder holds no whole brain; what model.json says is held against the shapes of the weights
+    before anything is built, so that a small file cannot ask for a large brain.
     """
     from lab.models import build
 
     try:
         about: dict[str, Any] = json.loads((folder / "model.json").read_text())
-        brain = build(about["model"], BRAINS[about["model"]](**about["config"]))
+        config = BRAINS[about["model"]](**about["config"])
+        with torch.device("meta"):  # shapes without numbers
+            wanted = {key: list(value.shape) for key, value in build(about["model"], config).state_dict().items()}
+        with safe_open(folder / "model.safetensors", "pt") as weights:
+            held = {key: weights.get_slice(key).get_shape() for key in weights.keys()}  # noqa: SIM118
+        if odd := sorted(key for key in wanted | held if wanted.get(key) != held.get(key)):
+            need, got = (table.get(odd[0], "nothing") for table in (wanted, held))
+            raise ValueError(f"model.json asks for {need} at {odd[0]}, model.safetensors has {got} ({len(odd)} such)")
+        brain = build(about["model"], config)
         brain.load_state_dict({k: v.to(torch.float32) for k, v in load_file(folder / "model.safetensors").items()})
     except FileNotFoundError as error:
         raise ConfigError(
             f"a brain's folder must hold model.json and model.safetensors; {folder} lacks one."
         ) from error
-    except (ValueError, KeyError, TypeError, SafetensorError, RuntimeError) as error:
+    except (ValueError, KeyError, TypeError, SafetensorError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise ConfigError(f"a brain must be whole; {folder} is not: {reason}. Export it again.") from error
     return about["model"], brain
