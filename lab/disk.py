@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 
+class DiskFullError(OSError):
+    """The disk is full; the text is a sentence for a person."""
+
+
 def write_durably(path: Path, content: bytes) -> None:
-    """Replace `path` by `content`, beside it first, synced, then renamed. Raises OSError and leaves the old."""
+    """Replace `path` by `content`, beside it first, synced, then renamed; for its owner alone. Raises OSError and leaves the old."""
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    with explained(path.parent):
+        try:
+            with open(draft, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(draft, path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
 
 
 def reserve_room(path: Path, size_bytes: int) -> None:
@@ -50,7 +57,21 @@ def sync_folder(folder: Path) -> None:
 
 def explain_disk(error: OSError, folder: Path) -> str | None:
     """Give a sentence for a full disk, with what is free; None for any other error."""
+    if isinstance(error, DiskFullError):
+        return str(error)
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return None
-    free_mib = shutil.disk_usage(folder).free / 2**20
-    return f"the disk must have room for the run; {free_mib:.1f} MiB are free at {folder}. Make room, then resume."
+    there = next((place for place in (folder, *folder.parents) if place.exists()), Path("/"))
+    free_mib = shutil.disk_usage(there).free / 2**20
+    return f"the disk must have room; {free_mib:.1f} MiB are free at {folder}. Make room, then do it again or resume."
+
+
+@contextlib.contextmanager
+def explained(folder: Path) -> Iterator[None]:
+    """Raise DiskFullError, which says so, where the disk is full while something is written to `folder`."""
+    try:
+        yield
+    except OSError as error:
+        if (sentence := explain_disk(error, folder)) is None:
+            raise
+        raise DiskFullError(sentence) from error

@@ -78,7 +78,7 @@ def minds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minds]:
 def client(minds: Minds) -> TestClient:
     app = FastAPI()
     app.mount("/v1", create_api(minds))
-    return TestClient(app)
+    return TestClient(app, base_url="http://127.0.0.1")
 
 
 def ask(text: str, **more: Any) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def ask(text: str, **more: Any) -> dict[str, Any]:
 
 def test_the_openai_package_can_talk_with_a_mind(client: TestClient) -> None:
     """Models, a chat, a streamed chat and a completion, by the package itself."""
-    api = openai.OpenAI(api_key="anything", base_url="http://testserver/v1", http_client=client)
+    api = openai.OpenAI(api_key="anything", base_url="http://127.0.0.1/v1", http_client=client)
     assert [model.id for model in api.models.list()] == ["alice"]
     assert api.models.retrieve("alice").owned_by == "qor-lab"
     messages: Any = [{"role": "user", "content": "What is my name?"}]
@@ -177,17 +177,6 @@ def test_mistakes_are_errors_in_the_interfaces_own_shape(
     assert reply.status_code == status
     validate(reply.json(), ERROR)
     assert words in reply.json()["error"]["message"]
-
-
-def test_with_a_key_only_its_owner_may_ask(minds: Minds) -> None:
-    """Without a key any Bearer is fine; with one, another is 401."""
-    app = FastAPI()
-    app.mount("/v1", create_api(minds, "secret"))
-    client = TestClient(app)
-    refused = client.get("/v1/models", headers={"Authorization": "Bearer wrong"})
-    assert refused.status_code == 401
-    validate(refused.json(), ERROR)
-    assert client.get("/v1/models", headers={"Authorization": "Bearer secret"}).status_code == 200
 
 
 def test_a_mind_that_another_process_has_is_said(tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ def test_a_foreign_host_is_refused(client: TestClient) -> None:
     """DNS rebinding ends here."""
     assert client.get("/", headers={"Host": "evil.com"}).status_code == 400
     assert client.get("/config", headers={"Host": "evil.com:7860"}).status_code == 400
+    assert client.get("/config", headers={"Host": "testserver"}).status_code == 400
+    for ours in ("localhost", "localhost:7860", "[::1]:7860", "127.0.0.1"):
+        assert client.get("/config", headers={"Host": ours}).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/upload", "/gradio_api/queue/join", "/gradio_api/run/predict"])

@@ -1,17 +1,15 @@
 """/v1 for clients of the OpenAI kind: models are minds; answers carry a `memory` block with source and traces.
 
-The last user message is told or asked; what came before it is history that the mind has already heard. With a key
-(QOR_LAB_KEY) a Bearer token is required; without, any is accepted. Pages from elsewhere may not call it.
+The last user message is told or asked; what came before it is history that the mind has already heard. Who may ask is
+the concern of the application that it is mounted in: any Bearer token is accepted here.
 """
 
 from __future__ import annotations
 
-import hmac
 import json
-import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -21,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from lab.api.shapes import ChatRequest, CompletionRequest
 from lab.config import ConfigError
-from lab.mind import Answer, Mind, MindError, Minds, Taught
+from lab.mind import Answer, MindError, Minds, Taught
 
 
 class ApiError(Exception):
@@ -37,9 +35,8 @@ def error_body(status: int, message: str, param: str | None = None, code: str | 
     return JSONResponse({"error": {"message": message, "type": kind, "param": param, "code": code}}, status)
 
 
-def create_api(minds: Minds, key: str | None = None) -> FastAPI:
-    """Make the application that answers under /v1; without `key` that of the environment counts, if it has one."""
-    key = key or os.environ.get("QOR_LAB_KEY")
+def create_api(minds: Minds) -> FastAPI:
+    """Make the application that answers under /v1."""
     api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @api.exception_handler(ApiError)
@@ -54,21 +51,8 @@ def create_api(minds: Minds, key: str | None = None) -> FastAPI:
 
     @api.exception_handler(HTTPException)
     async def missing(request: Request, error: HTTPException) -> JSONResponse:
-        return error_body(
-            error.status_code, f"there is no {request.method} {request.url.path} here.", None, "unknown_url"
-        )
-
-    @api.middleware("http")
-    async def check_key(request: Request, call: Callable[[Request], Any]) -> Any:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
-        if key and not hmac.compare_digest(given.encode(), key.encode()):
-            return error_body(
-                401,
-                "the key must be the lab's; got another or none. Send it as a Bearer token.",
-                None,
-                "invalid_api_key",
-            )
-        return await call(request)
+        place = f"{request.method} {request.url.path}"
+        return error_body(error.status_code, f"there is no {place} here.", None, "unknown_url")
 
     @api.get("/models")
     def models() -> dict[str, Any]:
@@ -103,10 +87,8 @@ def _model(minds: Minds, name: str) -> dict[str, Any]:
 
 
 def _no_model(minds: Minds, name: str) -> ApiError:
-    known = ", ".join(minds.names()) or "none yet"
-    return ApiError(
-        404, f"model must be a mind; got {name!r}, there is {known}.", param="model", code="model_not_found"
-    )
+    message = f"model must be a mind; got {name!r}, there is {', '.join(minds.names()) or 'none yet'}."
+    return ApiError(404, message, param="model", code="model_not_found")
 
 
 def _respond(minds: Minds, request: ChatRequest | CompletionRequest, text: str, kind: str) -> Any:
@@ -115,40 +97,31 @@ def _respond(minds: Minds, request: ChatRequest | CompletionRequest, text: str, 
         raise ApiError(400, f"n must be 1; got {request.n}. A mind has one answer.", param="n")
     if request.model not in minds.names():
         raise _no_model(minds, request.model)
-    head = {
-        "id": f"{'chatcmpl' if kind.startswith('chat') else 'cmpl'}-{uuid.uuid4().hex}",
-        "created": int(time.time()),
-        "model": request.model,
-    }
+    chat = kind.startswith("chat")
+    name = f"{'chatcmpl' if chat else 'cmpl'}-{uuid.uuid4().hex}"
+    head = {"id": name, "created": int(time.time()), "model": request.model}
     try:
-        mind = minds.get(request.model)
-        pieces = mind.say_stream(text, request.mode, request.memory)
+        pieces = minds.get(request.model).say_stream(text, request.mode, request.memory)
         first = next(pieces)  # so that a bad message is an error and not a broken stream
     except (MindError, ConfigError, ValueError) as error:
-        raise ApiError(400, str(error), param="messages" if kind.startswith("chat") else "prompt") from error
+        raise ApiError(400, str(error), param="messages" if chat else "prompt") from error
     except OSError as error:
         raise ApiError(503, str(error)) from error
     if request.stream:
-        usage = bool(request.stream_options and request.stream_options.include_usage)
-        return StreamingResponse(_events(mind, first, pieces, head, kind, text, usage), media_type="text/event-stream")
+        counted = bool(request.stream_options and request.stream_options.include_usage)
+        events = _events(first, pieces, head, kind, text, counted)
+        return StreamingResponse(events, media_type="text/event-stream")
     outcome = [first, *pieces][-1]
     assert not isinstance(outcome, str)
     choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "logprobs": None}
-    if kind.startswith("chat"):
-        choice["message"] = {"role": "assistant", "content": outcome.text, "refusal": None}
-    else:
-        choice["text"] = outcome.text
-    return {
-        **head,
-        "object": kind,
-        "choices": [choice],
-        "usage": _usage(text, outcome.text),
-        "memory": memory_block(outcome),
-    }
+    message = {"role": "assistant", "content": outcome.text, "refusal": None}
+    choice |= {"message": message} if chat else {"text": outcome.text}
+    usage, memory = _usage(text, outcome.text), memory_block(outcome)
+    return {**head, "object": kind, "choices": [choice], "usage": usage, "memory": memory}
 
 
 def _events(
-    mind: Mind, first: Any, pieces: Iterator[Any], head: dict[str, Any], kind: str, text: str, include_usage: bool
+    first: Any, pieces: Iterator[Any], head: dict[str, Any], kind: str, text: str, include_usage: bool
 ) -> Iterator[str]:
     chat = kind.startswith("chat")
     named = {**head, "object": "chat.completion.chunk" if chat else kind}
@@ -168,7 +141,7 @@ def _events(
             outcome = next(pieces)
         yield event({} if chat else "", "stop", memory=memory_block(outcome))
     except (ValueError, OSError) as error:
-        yield f"data: {json.dumps({'error': {'message': str(error), 'type': 'server_error', 'param': None, 'code': None}})}\n\n"
+        yield f"data: {bytes(error_body(500, str(error)).body).decode()}\n\n"
         return
     if include_usage:
         yield f"data: {json.dumps({**named, 'choices': [], 'usage': _usage(text, outcome.text)})}\n\n"

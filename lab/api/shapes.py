@@ -22,9 +22,10 @@ class ChatMessage(BaseModel):
         return self.content or ""
 
 
-class ChatRequest(BaseModel):
+class Asked(BaseModel):
+    """What both kinds of request say."""
+
     model: str
-    messages: list[ChatMessage] = Field(min_length=1)
     stream: bool = False
     stream_options: StreamOptions | None = None
     n: int = 1
@@ -32,11 +33,9 @@ class ChatRequest(BaseModel):
     mode: Literal["auto", "teach", "ask"] = "auto"  # ours
 
 
-class CompletionRequest(BaseModel):
-    model: str
+class ChatRequest(Asked):
+    messages: list[ChatMessage] = Field(min_length=1)
+
+
+class CompletionRequest(Asked):
     prompt: str | list[str]
-    stream: bool = False
-    stream_options: StreamOptions | None = None
-    n: int = 1
-    memory: Literal["both", "notes", "weights"] = "both"
-    mode: Literal["auto", "teach", "ask"] = "auto"

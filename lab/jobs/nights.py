@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lab.disk import explain_disk, explained, reserve_room, write_into_reserve
 from lab.events import to_record
 from lab.jobs.worker import NICENESS
 from lab.mind import Mind, MindError
@@ -25,9 +26,9 @@ _workers: dict[str, subprocess.Popen[bytes]] = {}
 def start_night(mind: Mind) -> int:
     """Let the mind fall asleep in a process of its own; gives the night's number.
 
-    Raises MindError when it sleeps already or there is nothing to sleep on.
+    Raises MindError when it sleeps already or there is nothing to sleep on, DiskFullError when there is no room.
     """
-    with mind.notes.lock:
+    with explained(mind.folder), mind.notes.lock:
         night, agenda, folder = mind.begin_night()
         if not agenda.due and not agenda.unlearn:
             raise MindError(
@@ -56,10 +57,19 @@ def work_night(folder: Path) -> int:
     """The worker: sleep the night in `folder`, writing its events there; gives the exit code."""
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    with sleeper(folder.parents[1], OTHER_WAIT_S), LogWriter(folder / "events.jsonl") as log:
-        for event in sleep_in(folder, stop=lambda: (folder / "stop").exists()):
-            log.append(to_record(event))
-        log.sync()
+    reserve = folder / "reserve"
+    reserve_room(reserve, 4096)
+    try:
+        with sleeper(folder.parents[1], OTHER_WAIT_S), LogWriter(folder / "events.jsonl") as log:
+            for event in sleep_in(folder, stop=lambda: (folder / "stop").exists()):
+                log.append(to_record(event))
+            log.sync()
+    except OSError as error:
+        if full := explain_disk(error, folder):
+            write_into_reserve(reserve, folder / "worker.log", full.encode())  # where `night_state` looks for the reason
+            return 2
+        raise
+    reserve.unlink()
     return 0
 
 
@@ -73,7 +83,7 @@ def night_state(mind: Mind) -> dict[str, Any]:
     if asleep or not (folder / "worker.log").exists() or read_night(folder):
         return state
     tail = (folder / "worker.log").read_text(errors="replace")[-400:].strip()
-    reason = tail.splitlines()[-1] if tail else "its process was killed"
+    reason = tail.splitlines()[-1].rstrip(".") if tail else "its process was killed"
     return {
         **state,
         "message": f"The night broke off ({reason}). Nothing was lost: the mind is as it was. Let it sleep again.",

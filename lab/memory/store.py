@@ -74,6 +74,10 @@ class TraceStore:
                 path.is_file() and path.stat().st_size
             ):  # SQLite would begin a new one, without its journal too
                 raise MemoryError(_lost(path))
+            with contextlib.suppress(OSError):  # what is wrong with it SQLite says
+                path.touch(0o600)  # -wal and -shm get the mode of the file
+                path.chmod(0o600)
+                path.parent.chmod(0o700)  # that of a mind from elsewhere too
             self._sql = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
             self._sql.row_factory = sqlite3.Row
             if known and not self._sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'traces'").fetchone():

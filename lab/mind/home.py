@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from lab.config import STARTERS, MindConfig
+from lab.disk import explained
 from lab.memory.store import salvage
 from lab.mind.mind import Mind
 from lab.mind.replies import MindError
@@ -73,7 +74,7 @@ class Minds:
 
     def get(self, name: str) -> Mind:
         """Open a mind, or give the open one. Raises MindError when there is none or another process has it."""
-        with self._lock:
+        with self._lock, explained(self.home):
             if name not in self._open:
                 if name not in self.names():
                     known = ", ".join(self.names()) or "none yet"
@@ -83,7 +84,7 @@ class Minds:
 
     def create(self, name: str, brain: str, config: MindConfig | None = None) -> Mind:
         """Make a mind and keep it open. Raises as `Mind.create`."""
-        with self._lock:
+        with self._lock, explained(self.home):
             mind = Mind.create(name, brain, self.home, config)
             self._open[name] = mind
             return mind

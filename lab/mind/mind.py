@@ -78,6 +78,7 @@ class Mind:
                 f"a mind's name must be new; there is a mind called {name!r}. Open it or choose another name."
             )
         origin = find_brain(str(brain), home)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         model = Whole.begin(folder, origin)
         settings = dataclasses.asdict(config) if config else {}
         plain_settings = dataclasses.asdict(MindConfig())

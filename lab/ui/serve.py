@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
+import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
@@ -29,17 +31,24 @@ def serve(argv: Sequence[str] | None = None, api: Callable[[Any], Any] | None = 
               f"{arguments.port % 60000 + 1}", file=sys.stderr)  # fmt: skip
         return 2
     print("opening the lab …", flush=True)
+    os.umask(0o077)  # runs and minds are nobody else's
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what must be done at the end is done
     import uvicorn
 
-    from lab.ui.shell import create_app
-
     url = f"http://{HOST}:{listener.getsockname()[1]}"
-    server = uvicorn.Server(uvicorn.Config(create_app(api=api), log_level="warning", timeout_graceful_shutdown=2))
-    screen = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
-    if screen and not arguments.no_browser:
-        threading.Timer(1.0, webbrowser.open, [url]).start()
-    print(f"QOR Lab is at {url}  (Ctrl-C ends it; runs go on)", flush=True)
-    server.run(sockets=[listener])
+    # what is up- and downloaded passes through a folder that nobody else may enter and that goes when we go
+    with tempfile.TemporaryDirectory(prefix="qor-lab-", ignore_cleanup_errors=True) as passing:
+        os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = passing
+        from lab.ui.shell import KEY, create_app  # gradio asks for the folder when it is imported
+
+        server = uvicorn.Server(uvicorn.Config(create_app(api=api), log_level="warning", timeout_graceful_shutdown=2))
+        screen = sys.platform in ("darwin", "win32") or "DISPLAY" in os.environ or "WAYLAND_DISPLAY" in os.environ
+        if screen and not arguments.no_browser:
+            threading.Timer(1.0, webbrowser.open, [url]).start()
+        print(f"QOR Lab is at {url}  (Ctrl-C ends it; runs go on)", flush=True)
+        if os.environ.get(KEY, "").strip():
+            print(f"{KEY} guards everything: the page, its functions and files, and /v1", flush=True)
+        server.run(sockets=[listener])
     return 0
 
 

@@ -1,7 +1,7 @@
 """The shell: one page with a tab for each thing a person does here, and the guards around it.
 
-Loopback only. Requests with a foreign Host (DNS rebinding) or, for anything that changes, a foreign Origin are
-refused. Nothing on the page comes from elsewhere.
+Loopback only. Requests with a foreign Host (DNS rebinding) are refused here, others that may not pass by the guard.
+Nothing on the page comes from elsewhere.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import os
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import gradio as gr
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import PlainTextResponse
+import httpx
+from fastapi import FastAPI, Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from lab.mind import Minds, minds_home
@@ -25,24 +24,26 @@ from lab.store import RunStore
 from lab.ui.arena import build_arena_tab
 from lab.ui.chart import PLOTLY_JS
 from lab.ui.chat import build_chat
+from lab.ui.guard import Guard, explain_os_error
 from lab.ui.memory import build_memory
 from lab.ui.runs import build_runs
 from lab.ui.train import build_train
 
+KEY = "QOR_LAB_KEY"
 HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 LARGEST_UPLOAD = "512mb"
-SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+CACHE_S = (300, 3600)  # how often what was up- and downloaded is looked through, and how old it may become
 STYLE = Path(__file__).with_name("style.css")
 HEAD = '<meta name="viewport" content="width=device-width, initial-scale=1">'
 
 
-def build_page(store: RunStore, minds: Minds) -> gr.Blocks:
-    """The whole page over the runs of `store` and the minds beside them."""
+def build_page(store: RunStore, minds: Minds, *, locked: bool = False) -> gr.Blocks:
+    """The whole page over the runs of `store` and the minds beside them; with `locked` it can be logged out of."""
     page: gr.Blocks
-    with gr.Blocks(title="QOR Lab", analytics_enabled=False, fill_width=True) as page:
+    with gr.Blocks(title="QOR Lab", analytics_enabled=False, fill_width=True, delete_cache=CACHE_S) as page:
         gr.HTML(
             '<header class="lab-title"><h1>QOR Lab</h1><p>Small brains that keep learning: train them, watch them, '
-            "measure them.</p></header>"
+            f"measure them.{' <a href=/logout>Log out</a>' if locked else ''}</p></header>"
         )
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Chat", id="chat") as chat:
@@ -77,21 +78,16 @@ def theme() -> gr.themes.Base:
     )  # fmt: skip
 
 
-def create_app(store: RunStore | None = None, api: Callable[[Minds], FastAPI] | None = None) -> FastAPI:
-    """The web application: guards, our own files, the page at / and, where it is given, what answers under /v1."""
+def create_app(
+    store: RunStore | None = None, api: Callable[[Minds], FastAPI] | None = None, key: str | None = None
+) -> FastAPI:
+    """The web application: guards, our own files, the page at / and what answers under /v1; `key` is else the environment's."""
+    key = os.environ.get(KEY, "") if key is None else key
     store = store or RunStore()
     minds = Minds(minds_home(store.home))
     app = FastAPI(title="QOR Lab", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*HOSTS, "testserver"], www_redirect=False)
-
-    @app.middleware("http")
-    async def refuse_foreign_origin(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
-        origin = request.headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-        if foreign and request.method not in SAFE_METHODS:
-            return PlainTextResponse(f"requests must come from this page; got one from {origin}.", 403)
-        return await call(request)
-
+    app.add_middleware(Guard, key=key)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)  # the last added comes first
     script = PLOTLY_JS.read_bytes()
 
     @app.get("/lab/plotly.min.js", include_in_schema=False)
@@ -101,7 +97,8 @@ def create_app(store: RunStore | None = None, api: Callable[[Minds], FastAPI] | 
     if api:
         app.mount("/v1", api(minds))
     mounted: FastAPI = gr.mount_gradio_app(
-        app, build_page(store, minds), path="/", theme=theme(), css=STYLE.read_text(), head=HEAD,
+        app, build_page(store, minds, locked=bool(key.strip())), path="/", theme=theme(), css=STYLE.read_text(), head=HEAD,
         max_file_size=LARGEST_UPLOAD, footer_links=[], run_history=False, show_error=True,
+        app_kwargs={"exception_handlers": {OSError: explain_os_error, httpx.InvalidURL: explain_os_error}},
     )  # fmt: skip
     return mounted
