@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import torch
 from torch.nn import functional as F
 
@@ -90,9 +91,8 @@ class _Cell:
         self.config, self.contestant, self.seed, self.order, self.folder = config, contestant, seed, order, folder
         self.tasks = make_stream(config, seed, order)
         self.machine: Machine = choose_machine(TrainingConfig(threads=1, device=config.device))
-        self.brain: Brain = self.machine.place(
-            build(contestant.model, brain_config(contestant, config, tuned), seed=seed)
-        )
+        sizes = brain_config(contestant, config, tuned)
+        self.brain: Brain = self.machine.place(build(contestant.model, sizes, seed=seed))
         template = self.brain.template
         stretches = segments(self.tasks, config.mode, config.blur, seed)
         self.stretches = [[template.lesson(exchange) for exchange in stretch] for stretch in stretches]
@@ -281,8 +281,6 @@ def estimate_seconds(config: ArenaConfig, contestant: Contestant, tuned: Setting
 def _peak_bytes() -> int:
     """Most memory that this process ever had."""
     if sys.platform == "win32":
-        import psutil
-
         return int(psutil.Process().memory_info().peak_wset)
     import resource
 

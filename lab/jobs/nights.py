@@ -66,7 +66,9 @@ def work_night(folder: Path) -> int:
             log.sync()
     except OSError as error:
         if full := explain_disk(error, folder):
-            write_into_reserve(reserve, folder / "worker.log", full.encode())  # where `night_state` looks for the reason
+            write_into_reserve(
+                reserve, folder / "worker.log", full.encode()
+            )  # where `night_state` looks for the reason
             return 2
         raise
     reserve.unlink()

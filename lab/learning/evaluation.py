@@ -42,13 +42,10 @@ def sample(run: RunState) -> Sampled:
     """Let the brain go on from the given prompt, or from the start of a validation document."""
     options, template = run.options, run.brain.template
     prompt = template.begin(options.prompt) if options.prompt else _validation_prompt(run)
-    asked = template.asks(prompt)
+    stop, temperature = (template.stop, 0.0) if template.asks(prompt) else (None, 0.8)
     draws = torch.Generator().manual_seed(options.seed * 1_000_003 + run.step)
     with run.machine.autocast():
-        text = write_text(
-            run.brain, prompt, options.sample_bytes, stop=template.stop if asked else None,
-            temperature=0.0 if asked else 0.8, generator=draws,
-        )  # fmt: skip
+        text = write_text(run.brain, prompt, options.sample_bytes, stop=stop, temperature=temperature, generator=draws)
     return Sampled(run.step, template.show(prompt), template.tokenizer.decode(text))
 
 

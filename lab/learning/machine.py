@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -33,18 +32,9 @@ class Machine:
         """Give a tensor, a batch or a module on this machine's device."""
         return what.to(self.device)  # type: ignore[return-value]  # `to` gives what it is called on
 
-    def random_states(self) -> dict[str, Tensor]:
-        """Where torch's own random generators stand, the CPU's and the device's. Nothing here draws from Python's or numpy's."""
-        states = {"random": torch.get_rng_state()}
-        if chip := CHIPS.get(self.device.type):
-            states[f"random.{self.device.type}"] = chip.get_rng_state()
-        return states
-
-    def set_random_states(self, states: Mapping[str, Tensor]) -> None:
-        """Take back what `random_states` gave, as far as this machine has those generators."""
-        torch.set_rng_state(states["random"])
-        if (name := f"random.{self.device.type}") in states:
-            CHIPS[self.device.type].set_rng_state(states[name])
+    def generators(self) -> dict[str, Any]:
+        """What keeps torch's random states, the CPU's and the device's own; nothing here draws from Python's or numpy's."""
+        return {"random": torch} | {f"random.{kind}": chip for kind, chip in CHIPS.items() if kind == self.device.type}
 
 
 def choose_machine(config: TrainingConfig) -> Machine:

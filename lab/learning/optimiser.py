@@ -22,12 +22,12 @@ class _Shelf:
     def __init__(self, parameters: list[nn.Parameter], decay: float) -> None:
         self.decay = decay
         self.weights = nn.Parameter(torch.cat([p.detach().reshape(-1) for p in parameters]))
-        self.weights.grad = torch.zeros_like(self.weights)
+        self.weights.grad = self.gradient = torch.zeros_like(self.weights)
         begin = 0
         for parameter in parameters:
             span = slice(begin, begin + parameter.numel())
             parameter.data = self.weights.data[span].view_as(parameter)
-            parameter.grad = self.weights.grad[span].view_as(parameter)
+            parameter.grad = self.gradient[span].view_as(parameter)
             begin = span.stop
 
 
@@ -71,7 +71,7 @@ class BandOptimiser:
         self.adam = {kind: AdamW([shelf.weights], shelf.decay) for kind, shelf in self.shelves.items()}
 
     def gradients(self) -> list[Tensor]:
-        return [shelf.weights.grad for shelf in self.shelves.values() if shelf.weights.grad is not None]
+        return [shelf.gradient for shelf in self.shelves.values()]
 
     def gather(self, due: bool) -> Tensor:
         """Take in a step's gradients and give the length of their mean so far; what is `due` becomes that mean."""
@@ -107,10 +107,8 @@ class MultiRateOptimiser:
         ]
 
     def step(self, step: int, lr: float) -> tuple[dict[str, bool], float]:
-        """Take in the gradients of optimiser step `step` (from 1): give which bands moved, and the greatest of all bands' norms.
-
-        Where that is not finite no band moves, and all gathered gradients are forgotten.
-        """
+        """Take in the gradients of optimiser step `step` (from 1): give which bands moved, and the greatest of all bands' norms;
+        where that is not finite none moves, and all gathered gradients are forgotten."""
         moved = {band.name: step % band.period == 0 for band in self.bands}
         lengths = torch.stack([band.gather(moved[band.name]) for band in self.bands])
         greatest = float(lengths.max())  # NaN if one is
@@ -133,8 +131,7 @@ class MultiRateOptimiser:
         for band in self.bands:
             found[f"{band.name}.gathered"] = torch.tensor(band.gathered)
             for kind, shelf in band.shelves.items():
-                assert shelf.weights.grad is not None
-                found[f"{band.name}.{kind}.gradient"] = shelf.weights.grad
+                found[f"{band.name}.{kind}.gradient"] = shelf.gradient
                 for key, value in band.adam[kind].state[0].items():
                     found[f"{band.name}.{kind}.{key}"] = value
         return found
@@ -144,8 +141,7 @@ class MultiRateOptimiser:
         for band in self.bands:
             band.gathered = int(state[f"{band.name}.gathered"])
             for kind, shelf in band.shelves.items():
-                assert shelf.weights.grad is not None
                 prefix = f"{band.name}.{kind}."
-                shelf.weights.grad.copy_(state[prefix + "gradient"])
+                shelf.gradient.copy_(state[prefix + "gradient"])
                 for key, value in band.adam[kind].state[0].items():
                     value.copy_(state.get(prefix + key, torch.zeros(())))

@@ -43,9 +43,7 @@ class Practice:
     rates: bool = False  # whether every band keeps its own period
     early: bool = False  # whether it ends once all is known by heart
     old_loss: Callable[[], Tensor] | None = None  # gives the loss on one more batch of dreams, where there are dreams
-    spent: Callable[[int, int], float] | None = (
-        None  # steps, tokens → the share that is over, where not that of `steps`
-    )
+    spent: Callable[[int, int], float] | None = None  # steps, tokens → share that is over, if not that of `steps`
     stop: Callable[[], bool] = lambda: False
 
 
@@ -99,7 +97,7 @@ def practise(
     machine = strategies[0].machine
     if not weights:
         return
-    optimiser = _Optimiser(brain, weights, how.rates)
+    move = _mover(brain, weights, how.rates)
     queue: list[list[int]] = []
     recent, tokens = 1.0, 0
     for step in itertools.count(1):
@@ -110,18 +108,13 @@ def practise(
             queue = _batches([len(lesson) for lesson in lessons], how.batch_size, draws)
         chosen = queue.pop() if queue else []
         loss, batch, logits, state = _loss(brain, [lessons[i] for i in chosen], machine, how.whole)
-        penalties = [machine.place(strategy.penalty(batch, logits)) for strategy in strategies]
-        penalty = torch.stack(penalties).sum()
+        penalty = torch.stack([machine.place(strategy.penalty(batch, logits)) for strategy in strategies]).sum()
         extra = None if state is None else brain.extra_loss(state)
-        optimiser.clear()
         (loss + penalty if extra is None else loss + penalty + extra).backward()
-        optimiser.step(step, how.lr * min(1.0, step / WARM_UP, 1.5 * (1 - share)))
+        move(step, how.lr * min(1.0, step / WARM_UP, 1.5 * (1 - share)))
         brain.after_step()
-        tokens += (
-            0
-            if batch.weights is None
-            else int((batch.weights > 0).sum()) + sum(strategy.rehearsed() for strategy in strategies)
-        )
+        tokens += sum(int((weights > 0).sum()) for weights in (batch.weights,) if weights is not None)
+        tokens += sum(strategy.rehearsed() for strategy in strategies)
         recent += (float(loss.detach()) - recent) * min(1.0, 2 * len(chosen) / max(1, len(lessons)))
         of = max(step, round((step - 1) / share)) if how.spent and share else how.steps
         yield Progress(step, of, tokens, float(loss.detach()), float(penalty.detach()))
@@ -155,22 +148,16 @@ def _loss(
     return (losses * weights.flatten()).sum() / weights.sum(), batch, logits, state
 
 
-class _Optimiser:
-    """AdamW over some weights, or over all with each band's own period."""
+def _mover(brain: Brain, weights: list[nn.Parameter], rates: bool) -> Callable[[int, float], object]:
+    """Give what moves weights by their gradients at a step and a rate: AdamW, or for all of them each band's own period."""
+    if rates and len(weights) == len(list(brain.parameters())):
+        return MultiRateOptimiser(brain, weight_decay=0.0, clip=CLIP, slow_lr_power=0.0).step
+    adam = AdamW(weights)
+    brain.zero_grad()
 
-    def __init__(self, brain: Brain, weights: list[nn.Parameter], rates: bool) -> None:
-        self._weights = weights
-        plain = not rates or len(weights) != len(list(brain.parameters()))
-        self._adam = AdamW(weights) if plain else None
-        self._bands = None if plain else MultiRateOptimiser(brain, weight_decay=0.0, clip=CLIP, slow_lr_power=0.0)
+    def move(step: int, lr: float) -> None:
+        if torch.nn.utils.clip_grad_norm_(weights, CLIP).isfinite():
+            adam.step(lr)
+        brain.zero_grad()
 
-    def clear(self) -> None:
-        if self._adam:
-            for weight in self._weights:
-                weight.grad = None
-
-    def step(self, step: int, lr: float) -> None:
-        if self._bands:
-            self._bands.step(step, lr)
-        if self._adam and torch.nn.utils.clip_grad_norm_(self._weights, CLIP).isfinite():
-            self._adam.step(lr)
+    return move

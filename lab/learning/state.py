@@ -6,7 +6,7 @@ Weights, moments and gathered gradients are always filled in place, so a brain t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ from torch import Tensor
 
 from lab.config import ConfigError, RunConfig
 from lab.data import Cursor, open_source
-from lab.events import RolledBack
+from lab.events import Checkpointed, RolledBack
 from lab.learning.checkpoint import Checkpoint, load_newest, save_checkpoint
 from lab.learning.machine import Machine
 from lab.learning.optimiser import MultiRateOptimiser
 from lab.learning.surprise import RunningSurprise
 from lab.models import Brain, build
-from lab.models.checkpoint import load_brain, modern_names, save_brain
+from lab.models.checkpoint import load_brain, load_weights, save_brain
 from lab.text import LAB
 
+NUMBERS = ("step", "tokens", "elapsed_s", "mean_loss", "lr_scale", "rollbacks", "mixed")  # are saved as they are
 RETURNS = 2  # to one checkpoint; it may itself be what does not hold
 WIDER = "mlp_ratio"  # may grow: what is added to an MLP gives 0 at first, so it changes no answer
 
@@ -65,10 +66,8 @@ class RunState:
         self.rollbacks, self.returns = 0, Counter[int]()
         self.elapsed_s, self.lr_scale, self.mixed = 0.0, 1.0, False
         self.brain = machine.place(build(config.model, config.brain, seed=self.options.seed))
-        self.optimiser = MultiRateOptimiser(
-            self.brain, weight_decay=self.options.weight_decay, clip=self.options.clip,
-            slow_lr_power=self.options.slow_lr_power,
-        )  # fmt: skip
+        decay, power = self.options.weight_decay, self.options.slow_lr_power
+        self.optimiser = MultiRateOptimiser(self.brain, weight_decay=decay, clip=self.options.clip, slow_lr_power=power)
         self.forward: Callable[[Tensor], tuple[Tensor, Any]] = self.brain
 
     def _first_weights(self) -> dict[str, Tensor]:
@@ -79,42 +78,35 @@ class RunState:
             save_brain(self.begun, self.config.model, begun_brain(self.config))
         return load_brain(self.begun)[1].state_dict()
 
-    def _fill(self, weights: Mapping[str, Tensor]) -> None:
-        own = self.brain.state_dict()
-        for name, weight in modern_names(weights, own.keys()).items():
-            own[name].copy_(weight)
-
     def restart(self) -> None:
         """Begin with the first weights; the rate and the counts of returns stay."""
-        self._fill(self._first_weights())
+        self.brain.load_state_dict(self._first_weights())
         self.optimiser.load_state({name: torch.zeros(()) for name in self.optimiser.state()})
         self.batches = self.source.read(self.options.seed, self.source.later if self.options.begin_from else None)
         self.surprise = RunningSurprise()
         self.step = self.tokens = 0
         self.mean_loss: float | None = None
 
-    def save(self) -> Path:
+    def save(self) -> Checkpointed:
+        """Write a checkpoint. Raises OSError."""
         tensors = {f"brain.{name}": tensor for name, tensor in self.brain.state_dict().items()}
         tensors |= {f"optimiser.{name}": tensor for name, tensor in self.optimiser.state().items()}
-        tensors |= self.machine.random_states()
-        numbers = {
-            "tokens": self.tokens, "elapsed_s": self.elapsed_s, "cursor": asdict(self.batches.cursor),
-            "surprise": self.surprise.level, "mean_loss": self.mean_loss, "lr_scale": self.lr_scale,
-            "rollbacks": self.rollbacks, "returns": list(self.returns.items()), "mixed": self.mixed,
+        tensors |= {name: chip.get_rng_state() for name, chip in self.machine.generators().items()}
+        numbers = {name: getattr(self, name) for name in NUMBERS} | {
+            "cursor": asdict(self.batches.cursor), "surprise": self.surprise.level, "returns": list(self.returns.items()),
             "precision": self.machine.precision, "threads": self.machine.threads,
         }  # fmt: skip
-        return save_checkpoint(self.checkpoints, self.step, tensors, numbers)
+        return Checkpointed(self.step, save_checkpoint(self.checkpoints, self.step, tensors, numbers).name)
 
     def load(self, checkpoint: Checkpoint) -> None:
         tensors, numbers = checkpoint.tensors, checkpoint.numbers
-        self._fill({name[6:]: tensor for name, tensor in tensors.items() if name.startswith("brain.")})
+        load_weights(self.brain, {n[6:]: t for n, t in tensors.items() if n.startswith("brain.")})
         self.optimiser.load_state({n[10:]: t for n, t in tensors.items() if n.startswith("optimiser.")})
-        self.machine.set_random_states(tensors)
-        self.step, self.tokens = numbers["step"], numbers["tokens"]
-        self.elapsed_s, self.mean_loss = numbers["elapsed_s"], numbers["mean_loss"]
-        self.lr_scale, self.rollbacks = numbers["lr_scale"], numbers["rollbacks"]
+        for name, chip in self.machine.generators().items():
+            if name in tensors:
+                chip.set_rng_state(tensors[name])
+        vars(self).update({name: numbers[name] for name in NUMBERS if name in numbers})
         self.returns = Counter(dict(numbers.get("returns", ())))
-        self.mixed = numbers.get("mixed", False)
         self.surprise = RunningSurprise(numbers["surprise"])
         self.batches = self.source.read(self.options.seed, Cursor(**numbers["cursor"]))
 

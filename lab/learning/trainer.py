@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lab.config import RunConfig, TrainingConfig
-from lab.events import Checkpointed, Event, Finished, Notice, Started, Step
+from lab.events import Event, Finished, Notice, Started, Step
 from lab.learning.checkpoint import load_newest
 from lab.learning.evaluation import evaluate, sample, token_losses
 from lab.learning.machine import choose_machine
@@ -73,7 +73,7 @@ def train(
         run.mix()
         yield evaluate(run)
         yield sample(run)
-    yield Checkpointed(run.step, run.save().name)
+    yield run.save()
     save_brain(folder / "brain", config.model, run.brain)
     run.elapsed_s += time.perf_counter() - begin
     yield Finished(run.step, "finished" if finished else "stopped", run.elapsed_s)
@@ -101,7 +101,7 @@ def _steps(run: RunState, stop: Callable[[], bool]) -> Iterator[Event]:
         if run.step % options.sample_every == 0:
             yield sample(run)
         if run.step % options.checkpoint_every == 0:
-            yield Checkpointed(run.step, run.save().name)
+            yield run.save()
         run.elapsed_s += time.perf_counter() - begin
 
 

@@ -61,7 +61,9 @@ def load_brain(folder: Path) -> tuple[str, Brain]:
         name, template = about["model"], open_template(folder)
         config = FAMILIES[name].config(**about["config"])
         with torch.device("meta"):  # shapes without numbers
-            wanted = {key: list(value.shape) for key, value in build(name, config, template=template).state_dict().items()}
+            wanted = {
+                key: list(value.shape) for key, value in build(name, config, template=template).state_dict().items()
+            }
         with safe_open(folder / "model.safetensors", "pt") as weights:
             shapes = {key: weights.get_slice(key).get_shape() for key in weights.keys()}  # noqa: SIM118
         held = modern_names(shapes, wanted.keys())

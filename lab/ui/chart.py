@@ -54,3 +54,14 @@ def live_chart(figure: dict[str, Any], elem_id: str) -> gr.HTML:
         value=figure, html_template='<div class="lab-chart-box" role="img"></div>', js_on_load=DRAW, elem_id=elem_id,
         elem_classes=["lab-chart"], apply_default_css=False, min_height=262,
     )  # fmt: skip
+
+
+def chart_rows(prefix: str, *rows: tuple[str, ...]) -> list[gr.HTML]:
+    """Empty charts in rows, named by what they show."""
+    charts = []
+    for row in rows:
+        with gr.Row():
+            for name in row:
+                with gr.Column(min_width=300):
+                    charts.append(live_chart({}, f"{prefix}-{name}"))
+    return charts

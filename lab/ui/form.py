@@ -9,11 +9,19 @@ from typing import Any, get_type_hints
 import gradio as gr
 
 from lab.config import BRAINS, PRESETS, SECTIONS, WORLD_STREAMS, ConfigError, RunConfig, build_config
+from lab.ui.control import QUIET
+from lab.ui.words import sentence
 
-SUGGESTED = {  # options that may also be a path
+SUGGESTED = {  # values of options that take others too
     "data": ["facts", "curriculum", "facts:animals,arithmetic", "facts:capitals", "facts:elements"],
     "stream": list(WORLD_STREAMS),
+    "contestants": [
+        "qor", "baseline", "qor+naive", "baseline+dreams", "baseline+replay", "joint", "baseline+ewc", "baseline+lwf", "baseline+der",
+        "baseline+lora", "baseline+l2", "baseline+sparse", "baseline+slots", "baseline+bands", "baseline+frozen", "qor+replay",
+        "qor+bands", "qor/no-gate", "qor/one-period", "qor/no-dreams",
+    ],
 }  # fmt: skip
+SEVERAL = ("contestants",)  # options with commas between their values
 
 
 @dataclass(frozen=True)
@@ -27,80 +35,92 @@ class Field:
     component: Any
 
 
-def make_field(spec: Any, kind: type, *, model: str | None = None, value: Any = None) -> Field:
+def make_field(spec: Any, kind: type, group: str = "option", *, model: str | None = None, value: Any = None) -> Field:
     """The component that suits the option's type."""
     meta, name = spec.metadata, spec.name
-    label = name.replace("_", " ")
-    common: dict[str, Any] = {"label": label, "info": meta["help"], "interactive": True,
-                              "elem_id": f"option-{model + '-' if model else ''}{name}"}  # fmt: skip
-    value = spec.default if value is None else value
+    common: dict[str, Any] = {"label": name.replace("_", " "), "info": meta["help"], "interactive": True,
+                              "elem_id": f"{group}-{model + '-' if model else ''}{name}"}  # fmt: skip
+    common["value"] = form_value(name, spec.default if value is None else value)
     component: Any
     if name in SUGGESTED:
-        component = gr.Dropdown(SUGGESTED[name], value=value, allow_custom_value=True, filterable=True, **common)
+        several = True if name in SEVERAL else None
+        component = gr.Dropdown(SUGGESTED[name], multiselect=several, allow_custom_value=True, **common)
     elif kind is bool:
-        component = gr.Checkbox(value=value, **common)
+        component = gr.Checkbox(**common)
     elif meta["choices"]:
-        component = gr.Radio(list(meta["choices"]), value=value, **common)
+        component = gr.Radio(list(meta["choices"]), **common)
     elif kind in (int, float):
-        component = gr.Number(value=value, precision=0 if kind is int else None, **common)
+        component = gr.Number(precision=0 if kind is int else None, **common)
     else:
-        component = gr.Textbox(value=value, **common)
+        component = gr.Textbox(**common)
     return Field(name, model, meta["help"], kind, component)
 
 
+def make_fields(
+    config: type, wanted: Callable[[Any], bool], group: str = "option", model: str | None = None
+) -> list[Field]:
+    """The fields of a config's options that are `wanted` and have a help text."""
+    hints, specs = get_type_hints(config), [spec for spec in fields(config) if "help" in spec.metadata and wanted(spec)]
+    sized = PRESETS["tiny"] if model else {}
+    return [make_field(spec, hints[spec.name], group, model=model, value=sized.get(spec.name)) for spec in specs]
+
+
+def form_value(name: str, value: Any) -> Any:
+    """An option's value as its component has it."""
+    return value.split(",") if name in SEVERAL else value
+
+
 def given_values(fields: Sequence[Field], values: Sequence[Any]) -> dict[str, Any]:
-    """Give the values of fields by name, numbers as their options want them. Raises ConfigError for an empty one."""
+    """Give the values of fields by name, as their options want them. Raises ConfigError for an empty one."""
     chosen = {}
     for field, value in zip(fields, values, strict=True):
         if value is None:
             raise ConfigError(f"{field.name} must not be empty. Write a value.", field.name)
+        value = ",".join(value) if isinstance(value, list) else value
         chosen[field.name] = float(value) if field.kind is float and isinstance(value, int) else value
     return chosen
 
 
-def error_updates(
-    fields: Sequence[Field], error: ConfigError | None, model: str | None, before: str | None
-) -> tuple[list[Any], str | None]:
-    """Give updates for the fields' components that put `error` at its field and clear the one marked before."""
-    updates: list[Any] = []
-    for field in fields:
-        if error and field.name == error.field and field.model in (None, model):
-            updates.append(gr.update(info=f"⚠ {error}"))
-        elif field.name == before:
-            updates.append(gr.update(info=field.help))
-        else:
-            updates.append(gr.skip())
-    return updates, (error.field if error else None)
+def check_fields(
+    fields: Sequence[Field], before: str | None, values: Sequence[Any], describe: Callable[[], tuple[str, str]]
+) -> list[Any]:
+    """Updates of message, size, command, Start, the name of the marked field and the fields' components.
+
+    `describe` gives what stands below the form, or raises ConfigError; that goes to its field, and frees the one marked `before`.
+    The first value is the brain's kind, where fields belong to one.
+    """
+    try:
+        size, command = describe()
+    except ConfigError as error:
+        mine = [field.name == error.field and field.model in (None, values[0]) for field in fields]
+        head = [sentence(str(error), "error"), "", gr.skip(), gr.update(interactive=False), error.field]
+        marks = [
+            gr.update(info=f"⚠ {error}") if it else _free(field, before) for it, field in zip(mine, fields, strict=True)
+        ]
+        return [*head, *marks]
+    return ["", size, command, gr.update(interactive=True), None, *(_free(field, before) for field in fields)]
+
+
+def _free(field: Field, before: str | None) -> Any:
+    return gr.update(info=field.help) if field.name == before else gr.skip()
 
 
 class Form:
     """All options of a run. Build it inside a Blocks context; `components` are its inputs, `read` gives a config."""
 
     def __init__(self) -> None:
-        self.fields: list[Field] = []
+        basic, advanced = (lambda spec: not spec.metadata["advanced"]), (lambda spec: spec.metadata["advanced"])
+        self.fields = make_fields(RunConfig, lambda spec: True)
         self._brains: dict[str, Any] = {}
-        self._section(RunConfig, lambda spec: True)
         for kind in SECTIONS.values():
-            self._section(kind, lambda spec: not spec.metadata["advanced"])
+            self.fields += make_fields(kind, basic)
         for model, kind in BRAINS.items():
             with gr.Accordion(f"Brain: every setting of {model}", open=False, visible=model == "qor") as fold:
-                hints = get_type_hints(kind)
-                for spec in fields(kind):
-                    preset = PRESETS["tiny"].get(spec.name)
-                    self.fields.append(make_field(spec, hints[spec.name], model=model, value=preset))
+                self.fields += make_fields(kind, lambda spec: True, model=model)
             self._brains[model] = fold
-        for title, kind in (
-            ("Data: every setting", SECTIONS["data"]),
-            ("Training: every setting", SECTIONS["training"]),
-        ):
-            with gr.Accordion(title, open=False):
-                self._section(kind, lambda spec: spec.metadata["advanced"])
-
-    def _section(self, kind: type, wanted: Callable[[Any], bool]) -> None:
-        hints = get_type_hints(kind)
-        for spec in fields(kind):
-            if "help" in spec.metadata and wanted(spec):
-                self.fields.append(make_field(spec, hints[spec.name]))
+        for title, section in (("Data", "data"), ("Training", "training")):
+            with gr.Accordion(f"{title}: every setting", open=False):
+                self.fields += make_fields(SECTIONS[section], advanced)
 
     @property
     def components(self) -> list[Any]:
@@ -117,14 +137,12 @@ class Form:
 
     def follow_model(self) -> None:
         """Show the settings of the chosen brain; set width, layers and heads to the chosen preset."""
-        model, preset = self.component("model"), self.component("preset")
         sized = [field for field in self.fields if field.model and field.name in PRESETS["tiny"]]
-        model.change(
+        self.component("model").change(
             lambda chosen: [gr.update(visible=name == chosen) for name in self._brains],
-            model, list(self._brains.values()), show_progress="hidden", queue=False, api_visibility="private",
+            self.component("model"), list(self._brains.values()), queue=False, **QUIET,
         )  # fmt: skip
-        preset.change(
+        self.component("preset").change(
             lambda chosen: [PRESETS[chosen][field.name] for field in sized],
-            preset, [field.component for field in sized], show_progress="hidden", queue=False,
-            api_visibility="private",
+            self.component("preset"), [field.component for field in sized], queue=False, **QUIET,
         )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,14 @@ from typing import Any
 import gradio as gr
 import pandas as pd
 
-from lab.config import ConfigError
 from lab.mind import Mind, MindError, Minds
-from lab.ui.chart import live_chart
+from lab.ui.chart import chart_rows
+from lab.ui.control import FAULTS, QUIET, notice, take_back
 from lab.ui.words import sentence
 from lab.views import forgetting, hypnogram, night_recall, strengths, tier_usage
 
 MOST_ROWS = 500
 SHOWN = ("number", "text", "tier", "known by", "strength", "confidence", "uses", "told", "state")
-FORGET = "Forget it"
 LEARNING = "learning by heart"
 
 
@@ -50,162 +50,153 @@ def _state(trace: Any) -> str:
 
 def nights_table(mind: Mind) -> pd.DataFrame:
     """One row a night: night, recall_before, recall_after, retained, replayed, promoted."""
-    rows: dict[int, dict[str, Any]] = {}
-    for row in mind.memory.rows("nights"):
-        detail = json.loads(row["detail"])
-        if detail["kept"]:
-            rows[row["night"]] = {**row, "retained": detail["retained"]}
-    return pd.DataFrame(
-        list(rows.values()), columns=["night", "recall_before", "recall_after", "retained", "replayed", "promoted"]
-    )
+    rows = [(row, json.loads(row["detail"])) for row in mind.memory.rows("nights")]
+    kept = {row["night"]: {**row, "retained": detail["retained"]} for row, detail in rows if detail["kept"]}
+    columns = ["night", "recall_before", "recall_after", "retained", "replayed", "promoted"]
+    return pd.DataFrame(list(kept.values()), columns=columns)
 
 
 def all_phases(mind: Mind) -> pd.DataFrame:
     """The phases of all nights, one after the other: phase, doing, seconds, until."""
-    found: list[dict[str, Any]] = []
+    phases: list[tuple[str, str, float, float]] = []
     at = 0.0
     for row in mind.memory.rows("nights"):
-        detail = json.loads(row["detail"])
-        done = (
-            f" ({row['replayed']} questions replayed, {row['promoted']} notes promoted)"
-            if detail["doing"] == LEARNING
-            else ""
-        )
-        found.append(
-            {
-                "phase": row["phase"],
-                "doing": f"night {row['night']}: {detail['doing']}{done}",
-                "seconds": at,
-                "until": at + row["seconds"],
-            }
-        )
+        doing = f"night {row['night']}: {json.loads(row['detail'])['doing']}"
+        if doing.endswith(f": {LEARNING}"):
+            doing += f" ({row['replayed']} questions replayed, {row['promoted']} notes promoted)"
+        phases.append((row["phase"], doing, at, at + row["seconds"]))
         at += row["seconds"]
         if row["phase"] == "REM":
-            found.append({"phase": "wake", "doing": "awake", "seconds": at, "until": at + 5})
+            phases.append(("wake", "awake", at, at + 5))
             at += 5
-    return pd.DataFrame(found, columns=["phase", "doing", "seconds", "until"])
+    return pd.DataFrame(phases, columns=["phase", "doing", "seconds", "until"])
 
 
 def figures(mind: Mind) -> list[dict[str, Any]]:
     """The tab's five charts."""
     usage = pd.DataFrame(mind.memory.rows("usage"), columns=["at", "stm", "ltm", "archive", "weights"])
     now = time.time()
-    live = pd.DataFrame(
-        [
-            {
-                "strength": mind.strength(t, now),
-                "tier": t.tier,
-                "text": t.text,
-                "age_days": (now - max(t.used_at, t.created_at)) / 86400,
-            }
-            for t in mind.traces()[-2000:]
-        ],
-        columns=["strength", "tier", "text", "age_days"],
-    )
+    alive = [
+        (mind.strength(t, now), t.tier, t.text, (now - max(t.used_at, t.created_at)) / 86400) for t in mind.traces()[-2000:]
+    ]  # fmt: skip
+    live = pd.DataFrame(alive, columns=["strength", "tier", "text", "age_days"])
     return [
         tier_usage(usage.tail(1500)), hypnogram(all_phases(mind), "When was it awake, when asleep?"), night_recall(nights_table(mind)),
         strengths(live), forgetting(live, mind.config.memory_decay),
     ]  # fmt: skip
 
 
-def build_memory(minds: Minds, tab: gr.Tab) -> None:
-    """Add the tab's contents; they are read when the tab is opened."""
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    with gr.Row():
-        who = gr.Dropdown(label="Mind", choices=[], elem_id="memory-mind")
-        search = gr.Textbox(label="Find", placeholder="words of a note", elem_id="memory-search")
-        every = gr.Checkbox(label="also replaced and forgotten ones", elem_id="memory-all")
-    message = gr.HTML(elem_id="memory-message")
-    table = gr.Dataframe(
-        headers=list(SHOWN), interactive=False, elem_id="memory-table", wrap=True, max_height=360,
-        column_widths=["80px", "320px", "80px", "90px", "90px", "125px", "70px", "140px", "120px"],
-    )  # fmt: skip
-    with gr.Row():
-        number = gr.Number(label="Note number (press a row)", precision=0, elem_id="memory-number", min_width=120)
-        text = gr.Textbox(label="Its text", elem_id="memory-text", scale=4)
-        save = gr.Button("Save the new text", elem_id="memory-save", min_width=120)
-        forget = gr.Button(FORGET, variant="stop", elem_id="memory-forget", min_width=100)
-        undo = gr.Button("Undo", elem_id="memory-undo", min_width=80)
-    with gr.Row():
-        export = gr.DownloadButton("Export as JSON lines", elem_id="memory-export")
-        upload = gr.UploadButton(
-            "Import: JSON lines, or a statement a line", file_types=[".jsonl", ".txt"], elem_id="memory-import"
-        )
-    charts = []
-    for pair in (("usage", "sleep"), ("nights", "strengths"), ("fading",)):
+class MemoryLayout:
+    """The tab's components by name. `chosen` says what to show; `shown` is what that updates."""
+
+    def __init__(self) -> None:
         with gr.Row():
-            for chart in pair:
-                with gr.Column(min_width=300):
-                    charts.append(live_chart({}, f"memory-{chart}"))
-    outputs = [table, *charts, message]
-    inputs = [who, search, every]
+            self.who = gr.Dropdown(label="Mind", choices=[], elem_id="memory-mind")
+            self.search = gr.Textbox(label="Find", placeholder="words of a note", elem_id="memory-search")
+            self.every = gr.Checkbox(label="also replaced and forgotten ones", elem_id="memory-all")
+        self.message = gr.HTML(elem_id="memory-message")
+        self.table = gr.Dataframe(
+            headers=list(SHOWN), interactive=False, elem_id="memory-table", wrap=True, max_height=360,
+            column_widths=["80px", "320px", "80px", "90px", "90px", "125px", "70px", "140px", "120px"],
+        )  # fmt: skip
+        self._note()
+        self.charts = chart_rows("memory", ("usage", "sleep"), ("nights", "strengths"), ("fading",))
+        self.chosen = [self.who, self.search, self.every]
+        self.shown = [self.table, *self.charts, self.message]
 
-    def show(name: str | None, words: str | None, dead: bool) -> list[Any]:
-        if not name:
-            return [gr.skip()] * (len(outputs) - 1) + [
-                sentence("There is no mind yet. Open the Chat tab: it makes one.")
-            ]
-        try:
-            mind = minds.get(name)
-            return [trace_table(mind, words or "", all=dead), *figures(mind), ""]
-        except (MindError, ConfigError, ValueError, OSError) as error:
-            return [gr.skip()] * (len(outputs) - 1) + [sentence(str(error), "error")]
+    def _note(self) -> None:
+        with gr.Row():
+            self.number = gr.Number(
+                label="Note number (press a row)", precision=0, elem_id="memory-number", min_width=120
+            )
+            self.text = gr.Textbox(label="Its text", elem_id="memory-text", scale=4)
+            self.save = gr.Button("Save the new text", elem_id="memory-save", min_width=120)
+            self.forget = gr.Button("Forget it", variant="stop", elem_id="memory-forget", min_width=100)
+            self.undo = gr.Button("Undo", elem_id="memory-undo", min_width=80)
+        with gr.Row():
+            self.export = gr.DownloadButton("Export as JSON lines", elem_id="memory-export")
+            self.upload = gr.UploadButton(
+                "Import: JSON lines, or a statement a line", file_types=[".jsonl", ".txt"], elem_id="memory-import"
+            )
 
-    def enter(current: str | None) -> Any:
-        names = minds.names()
+
+class MemoryHandlers:
+    """What the tab's events do: values in, updates out."""
+
+    def __init__(self, minds: Minds) -> None:
+        self.minds = minds
+
+    def enter(self, current: str | None) -> Any:
+        """An update of the dropdown of minds."""
+        names = self.minds.names()
         return gr.update(choices=names, value=current if current in names else next(iter(names), None))
 
-    tab.select(enter, who, who, **quiet).then(show, inputs, outputs, **quiet)
-    gr.on([who.change, search.submit, every.change], show, inputs, outputs, **quiet)
+    def show(self, name: str | None, words: str | None, dead: bool) -> list[Any]:
+        """The table, the charts and no message."""
+        if not name:
+            return notice("There is no mind yet. Open the Chat tab: it makes one.", 6, 7, "note")
+        return self.change(lambda mind: "")(name, words, dead)
 
-    def pick(frame: pd.DataFrame, event: gr.SelectData) -> list[Any]:
-        row = frame.iloc[event.index[0]]
-        return [int(row["number"]), str(row["text"])]
-
-    table.select(pick, table, [number, text], **quiet)
-
-    def change(act: Any) -> Any:
-        """Do something to a mind, say what, and show the table anew."""
+    def change(self, act: Callable[..., str]) -> Callable[..., list[Any]]:
+        """A handler that does something to a mind, says what, and shows the table anew."""
 
         def run(name: str | None, words: str | None, dead: bool, *values: Any) -> list[Any]:
             try:
-                mind = minds.get(name or "")
+                mind = self.minds.get(name or "")
                 note = act(mind, *values)
-            except (MindError, ConfigError, ValueError, OSError, TypeError) as error:
-                return [gr.skip()] * (len(outputs) - 1) + [sentence(str(error), "error")]
-            return [trace_table(mind, words or "", all=dead), *figures(mind), sentence(note)]
+                return [trace_table(mind, words or "", all=dead), *figures(mind), sentence(note) if note else ""]
+            except (*FAULTS, TypeError) as error:
+                return notice(error, 6, 7)
 
         return run
 
-    def rewrite(mind: Mind, chosen: float | None, words: str) -> str:
-        return mind.edit(_chosen(chosen), words).text
+    def pick(self, frame: pd.DataFrame, event: gr.SelectData) -> list[Any]:
+        """The number and the text of the row that was pressed."""
+        row = frame.iloc[event.index[0]]
+        return [int(row["number"]), str(row["text"])]
 
-    def drop(mind: Mind, chosen: float | None) -> str:
-        gone = mind.forget(_chosen(chosen))
-        return f"Forgotten: “{gone.text}”. It answers no more; the next night takes it out of the weights. Undo brings it back."
-
-    def take_back(mind: Mind) -> str:
-        what = mind.undo()
-        return f"Taken back: {what}." if what else "There is nothing to take back since its last night."
-
-    def read(mind: Mind, path: str) -> str:
-        return f"{mind.import_traces(Path(path)):,} new notes, in LTM. A night moves them into the weights."
-
-    save.click(change(rewrite), [*inputs, number, text], outputs, **quiet)
-    forget.click(
-        change(drop), [*inputs, number], outputs, **quiet,
-        js="(...values) => { if (!confirm('Forget this note? Undo brings it back.')) values[3] = null; return values }",
-    )  # fmt: skip
-    undo.click(change(take_back), inputs, outputs, **quiet)
-    upload.upload(change(read), [*inputs, upload], outputs, **quiet)
-
-    def write(name: str | None) -> str:
-        mind = minds.get(name or "")
+    def write(self, name: str | None) -> str:
+        """Export a mind's traces; gives the file."""
+        mind = self.minds.get(name or "")
         path = mind.folder / f"{mind.name}-traces.jsonl"
         mind.export_traces(path)
         return str(path)
 
-    export.click(write, who, export, **quiet)
+
+def build_memory(minds: Minds, tab: gr.Tab) -> None:
+    """Add the tab's contents; they are read when the tab is opened."""
+    wire(MemoryLayout(), MemoryHandlers(minds), tab)
+
+
+def wire(at: MemoryLayout, do: MemoryHandlers, tab: gr.Tab) -> None:
+    """Connect the tab's events to what they do."""
+    tab.select(do.enter, at.who, at.who, **QUIET).then(do.show, at.chosen, at.shown, **QUIET)
+    gr.on([at.who.change, at.search.submit, at.every.change], do.show, at.chosen, at.shown, **QUIET)
+    at.table.select(do.pick, at.table, [at.number, at.text], **QUIET)
+    at.save.click(do.change(rewrite), [*at.chosen, at.number, at.text], at.shown, **QUIET)
+    at.forget.click(
+        do.change(forget), [*at.chosen, at.number], at.shown, **QUIET,
+        js="(...values) => { if (!confirm('Forget this note? Undo brings it back.')) values[3] = null; return values }",
+    )  # fmt: skip
+    at.undo.click(do.change(take_back), at.chosen, at.shown, **QUIET)
+    at.upload.upload(do.change(read_notes), [*at.chosen, at.upload], at.shown, **QUIET)
+    at.export.click(do.write, at.who, at.export, **QUIET)
+
+
+def rewrite(mind: Mind, chosen: float | None, words: str) -> str:
+    """Give a note another text."""
+    return mind.edit(_chosen(chosen), words).text
+
+
+def forget(mind: Mind, chosen: float | None) -> str:
+    """Let a note answer no more."""
+    gone = mind.forget(_chosen(chosen))
+    return f"Forgotten: “{gone.text}”. It answers no more; the next night takes it out of the weights. Undo brings it back."
+
+
+def read_notes(mind: Mind, path: str) -> str:
+    """Take in a file of notes."""
+    return f"{mind.import_traces(Path(path)):,} new notes, in LTM. A night moves them into the weights."
 
 
 def _chosen(number: float | None) -> int:

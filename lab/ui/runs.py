@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from lab.config import ConfigError, flatten_config
 from lab.store import TRAIN, RunStore, query
 from lab.store.summary import summaries
 from lab.ui.chart import live_chart
-from lab.ui.train import choices, say
+from lab.ui.control import BUSY, QUIET, axis_and_smoothing, choices, notice, pack, say
 from lab.ui.words import duration, sentence
 from lab.views import METRICS, MODELS, compare, config_diff
 
@@ -25,131 +24,137 @@ MOST_COMPARED = 8
 REFRESH_S = 5.0
 
 
-def build_runs(store: RunStore, tab: gr.Tab) -> gr.Timer:
-    """Add the tab's contents. Gives what lets it follow the runs."""
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    table = gr.Dataframe(
-        headers=["run", "status", "brain", "size", "data", "steps", "bits/byte", "tokens/s", "time"],
-        interactive=False, wrap=False, max_height=320, elem_id="runs-table", label="All runs · press a row to compare it",
-        show_label=True, datatype="str",
-    )  # fmt: skip
-    chosen = gr.Dropdown(
-        label=f"Compare (up to {MOST_COMPARED})",
-        choices=[],
-        multiselect=True,
-        max_choices=MOST_COMPARED,
-        elem_id="runs-chosen",
-    )
-    with gr.Row():
-        metric = gr.Dropdown(
-            [(about.unit, key) for key, about in METRICS.items()], value="loss", label="y axis", elem_id="runs-metric"
-        )
-        axis = gr.Radio(
-            [("step", "step"), ("time", "time"), ("tokens", "tokens")],
-            value="step",
-            label="x axis",
-            elem_id="runs-axis",
-        )
-        smoothing = gr.Slider(0, 0.98, value=0.6, step=0.02, label="smoothing", elem_id="runs-smoothing")
-    chart = live_chart({}, "runs-chart")
-    gr.Markdown("#### Where do their options differ?")
-    diff = gr.Dataframe(interactive=False, wrap=True, elem_id="runs-diff", show_label=False)
-    note = gr.HTML(elem_id="runs-note")
-    with gr.Row():
-        csv = gr.Button("Export as CSV", elem_id="runs-csv")
-        parquet = gr.Button("Export as Parquet", elem_id="runs-parquet")
-    file = gr.File(label="The chosen runs' tables", visible=False, elem_id="runs-file")
-    with gr.Accordion("Analyse in Jupyter", open=True):
-        gr.Markdown(
-            "The notebook `notebooks/01_runs.ipynb` asks the same runs with SQL, through `lab.store.connect()`."
-        )
-        notebook = gr.Button("Open the notebook", elem_id="runs-notebook")
-        link = gr.HTML(elem_id="runs-notebook-link")
-        gr.Code("jupyter lab notebooks/01_runs.ipynb", language="shell", label="Same as", interactive=False, lines=1)
+class RunsLayout:
+    """The tab's components by name. `view` says which curves are drawn, and how."""
 
-    def refresh(names: list[str]) -> list[Any]:
+    def __init__(self) -> None:
+        self.table = gr.Dataframe(
+            headers=["run", "status", "brain", "size", "data", "steps", "bits/byte", "tokens/s", "time"],
+            interactive=False, wrap=False, max_height=320, elem_id="runs-table", label="All runs · press a row to compare it",
+            show_label=True, datatype="str",
+        )  # fmt: skip
+        self.chosen = gr.Dropdown(
+            label=f"Compare (up to {MOST_COMPARED})", choices=[], multiselect=True, max_choices=MOST_COMPARED, elem_id="runs-chosen",
+        )  # fmt: skip
+        units = [(about.unit, key) for key, about in METRICS.items()]
+        with gr.Row():
+            self.metric = gr.Dropdown(units, value="loss", label="y axis", elem_id="runs-metric")
+            self.axis, self.smoothing = axis_and_smoothing("runs")
+        self.chart = live_chart({}, "runs-chart")
+        gr.Markdown("#### Where do their options differ?")
+        self.diff = gr.Dataframe(interactive=False, wrap=True, elem_id="runs-diff", show_label=False)
+        self.note = gr.HTML(elem_id="runs-note")
+        with gr.Row():
+            self.csv = gr.Button("Export as CSV", elem_id="runs-csv")
+            self.parquet = gr.Button("Export as Parquet", elem_id="runs-parquet")
+        self.file = gr.File(label="The chosen runs' tables", visible=False, elem_id="runs-file")
+        self._jupyter()
+        self.timer = gr.Timer(REFRESH_S, active=False)
+        self.view: list[Any] = [self.chosen, self.metric, self.axis, self.smoothing]
+
+    def _jupyter(self) -> None:
+        with gr.Accordion("Analyse in Jupyter", open=True):
+            gr.Markdown(
+                "The notebook `notebooks/01_runs.ipynb` asks the same runs with SQL, through `lab.store.connect()`."
+            )
+            self.notebook = gr.Button("Open the notebook", elem_id="runs-notebook")
+            self.link = gr.HTML(elem_id="runs-notebook-link")
+            gr.Code(
+                "jupyter lab notebooks/01_runs.ipynb", language="shell", label="Same as", interactive=False, lines=1
+            )
+
+
+class RunsHandlers:
+    """What the tab's events do: values in, updates out."""
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+
+    def refresh(self, names: list[str]) -> list[Any]:
         """The table, with runs that ended or died since. The choice is set only where a chosen run is gone: a choice that was made
         while this was under way must stand."""
-        runs = jobs.refresh_all(store, TRAIN)
-        found = _ask(lambda: summaries(store), store)
+        runs = jobs.refresh_all(self.store, TRAIN)
+        found = _ask(lambda: summaries(self.store), self.store)
         rows = [_row(run.id, run.status, found.get(run.id, {})) for run in runs]
-        options = choices(store, runs)
+        options = choices(self.store, TRAIN, runs)
         kept = [name for name in names or [] if name in options]
         choice: dict[str, Any] = {} if kept == (names or []) else {"value": kept}
         return [rows or [["No runs yet: press Start in Train"] + [""] * 8], gr.update(choices=options, **choice)]
 
-    def enter(names: list[str]) -> list[Any]:
+    def enter(self, names: list[str]) -> list[Any]:
         """Where none is chosen, the two newest runs are compared."""
-        rows, choice = refresh(names)
-        options = choices(store)
+        rows, choice = self.refresh(names)
+        options = choices(self.store)
         return [rows, choice if names else gr.update(choices=options, value=options[:2])]
 
-    def add(names: list[str], event: gr.SelectData) -> Any:
+    def add(self, names: list[str], event: gr.SelectData) -> Any:
+        """The choice with the run whose row was pressed, or without it."""
         name = event.row_value[0] if event.row_value else ""
-        if name not in choices(store):
+        if name not in choices(self.store):
             return gr.skip()
         kept = [other for other in names or [] if other != name]
         return kept if name in (names or []) else [*kept, name][-MOST_COMPARED:]
 
-    def draw(names: list[str], key: str, along: str, amount: float) -> tuple[Any, Any]:
-        names = names or []
-        tables = {name: _series(store, name, key) for name in names}
-        labels = _short(names)
+    def draw(self, names: list[str], key: str, along: str, amount: float) -> tuple[Any, Any]:
+        """The chosen runs' curves over each other, and the options in which they differ."""
+        labels = _short(names or [])
+        tables = {label: _series(self.store, name, key) for name, label in labels.items()}
         configs: dict[str, dict[str, Any]] = {}
-        for name in names:
+        for name, label in labels.items():
             try:
-                configs[labels[name]] = flatten_config(store.get(name).config())
+                configs[label] = flatten_config(self.store.get(name).config())
             except ConfigError:
-                configs[labels[name]] = {}
+                configs[label] = {}
         colours = {label: MODELS[config["model"]] for label, config in configs.items() if config.get("model") in MODELS}
-        figure = compare({labels[name]: table for name, table in tables.items()}, key, along, amount, colours)
+        figure = compare(tables, key, along, amount, colours)
         return figure, config_diff(configs) if len(configs) > 1 else pd.DataFrame({"option": ["choose two runs"]})
 
-    def follow(names: list[str], key: str, along: str, amount: float) -> Any:
+    def follow(self, names: list[str], key: str, along: str, amount: float) -> Any:
         """The chart again while a chosen run trains, and for its last steps."""
         lately = (datetime.now(UTC) - timedelta(seconds=3 * REFRESH_S)).isoformat()
-        runs = [run for run in store.list() if run.id in (names or [])]
+        runs = [run for run in self.store.list() if run.id in (names or [])]
         moves = any(run.live or str(run.record.get("ended_at") or "") > lately for run in runs)
-        return draw(names, key, along, amount)[0] if moves else gr.skip()
+        return self.draw(names, key, along, amount)[0] if moves else gr.skip()
 
-    def export(names: list[str], kind: str) -> list[Any]:
+    def export(self, names: list[str], kind: str) -> list[Any]:
+        """Updates of the file to fetch and of the note that says how to have it without the page."""
         if not names:
-            return [gr.skip(), sentence("Choose at least one run to export.", "warning")]
+            return notice("Choose at least one run to export.", 1, 2, "warning")
         try:
             folder = Path(tempfile.mkdtemp(prefix="qor-export-"))
-            paths = jobs.export_tables(store, [store.get(name) for name in names], folder, kind)
-            archive = folder / f"runs-{kind}.zip"
-            with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-                for path in paths:
-                    packed.write(path, path.name)
+            paths = jobs.export_tables(self.store, [self.store.get(name) for name in names], folder, kind)
+            archive = pack(paths, folder / f"runs-{kind}.zip")
         except (ConfigError, OSError) as error:
-            return [gr.skip(), sentence(say(error, store), "error")]
+            return notice(say(error, self.store), 1, 2)
         same = " ".join(["python -m lab export", *names, "--format", kind, "--no-brain"])
         return [gr.update(value=str(archive), visible=True), sentence(f"Same as: {same}")]
 
-    def open_notebook() -> str:
+    def open_notebook(self) -> str:
+        """A link to the notebook, in a Jupyter that is started where none is."""
         try:
             url = jobs.open_notebook("01_runs.ipynb")
         except ConfigError as error:
             return sentence(str(error), "error")
         return f'<a class="lab-link" href="{url}" target="_blank" rel="noopener">Go to the notebook</a>'
 
-    timer = gr.Timer(REFRESH_S, active=False)
-    tab.select(enter, chosen, [table, chosen], **quiet)
-    timer.tick(refresh, chosen, [table, chosen], trigger_mode="once", **quiet)
-    timer.tick(follow, [chosen, metric, axis, smoothing], chart, trigger_mode="once", **quiet)
-    table.select(add, chosen, chosen, **quiet)
-    gr.on(
-        [chosen.change, metric.change, axis.change, smoothing.change],
-        draw,
-        [chosen, metric, axis, smoothing],
-        [chart, diff],
-        **quiet,
-    )
-    csv.click(lambda names: export(names, "csv"), chosen, [file, note], **quiet)
-    parquet.click(lambda names: export(names, "parquet"), chosen, [file, note], **quiet)
-    notebook.click(open_notebook, None, link, show_progress="minimal", api_visibility="private")
-    return timer
+
+def build_runs(store: RunStore, tab: gr.Tab) -> gr.Timer:
+    """Add the tab's contents. Gives what lets it follow the runs."""
+    layout = RunsLayout()
+    wire(layout, RunsHandlers(store), tab)
+    return layout.timer
+
+
+def wire(at: RunsLayout, do: RunsHandlers, tab: gr.Tab) -> None:
+    """Connect the tab's events to what they do."""
+    tab.select(do.enter, at.chosen, [at.table, at.chosen], **QUIET)
+    at.timer.tick(do.refresh, at.chosen, [at.table, at.chosen], trigger_mode="once", **QUIET)
+    at.timer.tick(do.follow, at.view, at.chart, trigger_mode="once", **QUIET)
+    at.table.select(do.add, at.chosen, at.chosen, **QUIET)
+    gr.on([component.change for component in at.view], do.draw, at.view, [at.chart, at.diff], **QUIET)
+    at.csv.click(lambda names: do.export(names, "csv"), at.chosen, [at.file, at.note], **QUIET)
+    at.parquet.click(lambda names: do.export(names, "parquet"), at.chosen, [at.file, at.note], **QUIET)
+    at.notebook.click(do.open_notebook, None, at.link, **BUSY)
 
 
 def _ask(ask: Callable[[], Any], store: RunStore) -> Any:

@@ -13,186 +13,155 @@ from typing import Any
 import gradio as gr
 
 from lab import jobs
-from lab.config import ConfigError
-from lab.disk import explain_disk
-from lab.store import TRAIN, LiveLogs, Run, RunStore
-from lab.ui.chart import live_chart
-from lab.ui.form import Form, error_updates
+from lab.config import ConfigError, RunConfig
+from lab.store import TRAIN, LiveLogs, RunStore
+from lab.ui.chart import chart_rows
+from lab.ui.control import (
+    BUSY,
+    POLL_S,
+    QUIET,
+    RunControl,
+    axis_and_smoothing,
+    choices,
+    command_code,
+    notice,
+    stop_and_resume,
+)
+from lab.ui.form import Form, check_fields
 from lab.ui.words import progress_card, sample_card, sentence
 from lab.views import band_raster, curve
 
-POLL_S = 1.0
+CHARTS = ("loss", "bpb", "bands", "surprise", "fire_rate", "lr", "tokens_s", "grad_norm")  # two a row
 NOTHING = "Nothing has been trained yet. Choose a brain and data, then press Start."
 
 
-def build_train(store: RunStore, tab: gr.Tab) -> gr.Timer:
-    """Add the contents of `tab`, which shows the newest run when it is first opened. Gives what lets it follow the run."""
-    logs = LiveLogs()
-    with gr.Row(equal_height=False):
-        with gr.Column(scale=2, min_width=320):
-            form = Form()
-            upload = gr.File(
-                label="or a file of yours", file_count="single",
-                file_types=[".txt", ".jsonl", ".csv", ".parquet"], height=140, elem_id="train-upload",
-            )  # fmt: skip
-            message = gr.HTML(elem_id="train-message")
-            size = gr.HTML(elem_id="train-size")
-            command = gr.Code(
-                label="Same as", language="shell", interactive=False, elem_id="train-command", lines=1, wrap_lines=True
-            )
-            with gr.Row():
-                look = gr.Button("Look at the data", elem_id="train-preview")
-                start = gr.Button("Start", variant="primary", elem_id="train-start")
-            preview = gr.HTML(elem_id="train-preview-text")
-        with gr.Column(scale=3, min_width=320):
-            watched = gr.Dropdown(label="Run", choices=[], elem_id="train-run", allow_custom_value=False)
-            card = gr.HTML(sentence(NOTHING), elem_id="train-card")
-            with gr.Row():
-                stop = gr.Button("Stop", interactive=False, elem_id="train-stop")
-                resume = gr.Button("Resume", interactive=False, elem_id="train-resume")
-            with gr.Row():
-                axis = gr.Radio(
-                    [("step", "step"), ("time", "time"), ("tokens", "tokens")],
-                    value="step",
-                    label="x axis",
-                    elem_id="train-axis",
-                )
-                smoothing = gr.Slider(0, 0.98, value=0.6, step=0.02, label="smoothing", elem_id="train-smoothing")
-            samples = gr.HTML(elem_id="train-samples")
-            charts: dict[str, gr.HTML] = {}
-            for pair in (("loss", "bpb"), ("bands", "surprise"), ("fire_rate", "lr"), ("tokens_s", "grad_norm")):
-                with gr.Row():
-                    for name in pair:
-                        with gr.Column(min_width=300):
-                            charts[name] = live_chart({}, f"chart-{name}")
-    bad_field, seen = gr.State(None), gr.State("")
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+class TrainLayout:
+    """The tab's components by name. `shown` is what a look at a run updates."""
 
-    def check(before: str | None, *values: Any) -> list[Any]:
+    def __init__(self) -> None:
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=2, min_width=320):
+                self._form()
+            with gr.Column(scale=3, min_width=320):
+                self._run()
+        self.bad_field, self.seen = gr.State(None), gr.State("")
+        self.timer = gr.Timer(POLL_S, active=False)
+        self.about = [self.message, self.size, self.command, self.start, self.bad_field, *self.form.components]
+        self.shown = [self.card, self.stop, self.resume, self.samples, *self.charts, self.seen]
+
+    def _form(self) -> None:
+        self.form = Form()
+        self.upload = gr.File(
+            label="or a file of yours", file_count="single",
+            file_types=[".txt", ".jsonl", ".csv", ".parquet"], height=140, elem_id="train-upload",
+        )  # fmt: skip
+        self.message = gr.HTML(elem_id="train-message")
+        self.size = gr.HTML(elem_id="train-size")
+        self.command = command_code("train")
+        with gr.Row():
+            self.look = gr.Button("Look at the data", elem_id="train-preview")
+            self.start = gr.Button("Start", variant="primary", elem_id="train-start")
+        self.preview = gr.HTML(elem_id="train-preview-text")
+
+    def _run(self) -> None:
+        self.watched = gr.Dropdown(label="Run", choices=[], elem_id="train-run", allow_custom_value=False)
+        self.card = gr.HTML(sentence(NOTHING), elem_id="train-card")
+        with gr.Row():
+            self.stop = gr.Button("Stop", interactive=False, elem_id="train-stop")
+            self.resume = gr.Button("Resume", interactive=False, elem_id="train-resume")
+        with gr.Row():
+            self.axis, self.smoothing = axis_and_smoothing("train")
+        self.samples = gr.HTML(elem_id="train-samples")
+        self.charts = chart_rows("chart", *zip(CHARTS[::2], CHARTS[1::2], strict=True))
+
+
+class TrainHandlers:
+    """What the tab's events do: values in, updates out."""
+
+    def __init__(self, store: RunStore, form: Form) -> None:
+        self.form, self._logs = form, LiveLogs()
+        self.runs = RunControl(store, TRAIN, form.read, keep_upload)
+
+    def check(self, before: str | None, *values: Any) -> list[Any]:
         """Describe the config below the form, or say what is wrong with it next to the field."""
+        return check_fields(self.form.fields, before, values, lambda: describe(self.form.read(values)))
+
+    def show_data(self, *values: Any) -> tuple[str, str]:
+        """The message and the first documents of the data that the form names."""
         try:
-            config = form.read(values)
-            about = jobs.describe(config)
-        except ConfigError as error:
-            updates, bad = error_updates(form.fields, error, values[0], before)
-            return [sentence(str(error), "error"), "", gr.skip(), gr.update(interactive=False), bad, *updates]
-        updates, bad = error_updates(form.fields, None, config.model, before)
-        words = f"{about['parameters']:,} weights · {config.training.steps:,} steps of " \
-                f"{config.data.batch_size * config.data.seq_len * config.training.accumulate:,} bytes"  # fmt: skip
-        told = f'<div class="lab-size" title="Numbers the brain can learn, and how much it will read.">{words}</div>'
-        return ["", told, about["command"], gr.update(interactive=True), bad, *updates]
-
-    outputs = [message, size, command, start, bad_field, *form.components]
-    changes = [component.change for component in form.components]
-    gr.on(changes, check, [bad_field, *form.components], outputs, queue=False, trigger_mode="always_last", **quiet)
-    form.follow_model()
-
-    def take_upload(path: str | None) -> Any:
-        try:
-            return gr.skip() if path is None else str(keep_upload(store, Path(path)))
-        except OSError as error:
-            gr.Warning(say(error, store))
-            return gr.skip()
-
-    upload.upload(take_upload, upload, form.component("data"), **quiet)
-
-    def show_data(*values: Any) -> tuple[str, str]:
-        try:
-            config = form.read(values)
-            documents = jobs.check_data(config)
+            documents = jobs.check_data(self.form.read(values))
         except ConfigError as error:
             return sentence(str(error), "error"), ""
         rows = "".join(
             f'<li><span class="lab-split">{"validate" if held_out else "learn"}</span> {escape(text[:240])}</li>'
             for text, held_out in documents
         )
-        return (
-            "",
-            f'<div class="lab-card"><div class="lab-card-title">The first documents</div><ul class="lab-documents">{rows}</ul></div>',
-        )
+        title = '<div class="lab-card-title">The first documents</div>'
+        return "", f'<div class="lab-card">{title}<ul class="lab-documents">{rows}</ul></div>'
 
-    look.click(show_data, form.components, [message, preview], api_visibility="private", show_progress="minimal")
-
-    def launch(*values: Any) -> list[Any]:
-        try:
-            run = jobs.launch(form.read(values), store)
-        except (ConfigError, OSError) as error:
-            return [sentence(say(error, store), "error"), gr.skip(), ""]
-        return ["", gr.update(choices=choices(store), value=run.id), ""]
-
-    start.click(launch, form.components, [message, watched, seen], api_visibility="private", show_progress="minimal")
-
-    def act(what: Any, name: str | None) -> Any:
-        try:
-            what(store, store.get(name or ""))
-        except (ConfigError, OSError) as error:
-            gr.Warning(say(error, store))
-        return ""
-
-    stop.click(lambda name: act(jobs.stop, name), watched, seen, api_visibility="private", show_progress="hidden")
-    resume.click(lambda name: act(jobs.resume, name), watched, seen, api_visibility="private", show_progress="hidden")
-
-    shown = [card, stop, resume, samples, *charts.values(), seen]
-
-    def watch(name: str | None, along: str, amount: float, before: str) -> list[Any]:
-        """Show the watched run; nothing moves where nothing is new."""
+    def watch(self, name: str | None, along: str, amount: float, before: str) -> Any:
+        """Updates of what is shown of a run; nothing moves where nothing is new since `before`."""
         if not name:
-            return [gr.skip()] * len(shown)
+            return gr.skip()
         try:
-            run = jobs.refresh(store, store.get(name))
+            run = jobs.refresh(self.runs.store, self.runs.store.get(name))
             config = run.config()
         except ConfigError as error:
-            return [sentence(str(error), "error"), *[gr.skip()] * (len(shown) - 1)]
-        log = logs.of(run)
+            return notice(error, 0, 5 + len(CHARTS))
+        log = self._logs.of(run)
         stamp = f"{name} {log.offset} {run.status} {run.stopping} {along} {amount}"
         if stamp == before:
-            return [gr.skip()] * len(shown)
+            return gr.skip()
         steps, evals = log.steps(), log.evals()
         figures = [
-            band_raster(log.bands(), along) if name == "bands"
-            else curve(evals, name, along, 0, config.model) if name == "bpb"
-            else curve(steps, name, along, amount, config.model)
-            for name in charts
+            band_raster(log.bands(), along) if chart == "bands"
+            else curve(evals, chart, along, 0, config.model) if chart == "bpb"
+            else curve(steps, chart, along, amount, config.model)
+            for chart in CHARTS
         ]  # fmt: skip
-        return [
-            progress_card(run, log), gr.update(interactive=run.live and not run.stopping),
-            gr.update(interactive=run.status in ("stopped", "failed", "crashed")), sample_card(log),
-            *figures, stamp,
-        ]  # fmt: skip
-
-    timer = gr.Timer(POLL_S, active=False)
-    inputs = [watched, axis, smoothing, seen]
-    timer.tick(watch, inputs, shown, trigger_mode="once", concurrency_limit=8, **quiet)
-    gr.on(
-        [tab.select, watched.change, axis.change, smoothing.change, stop.click, resume.click],
-        watch,
-        inputs,
-        shown,
-        **quiet,
-    )
-
-    tab.select(lambda current: attach(store, TRAIN, current), watched, watched, **quiet)
-    tab.select(check, [bad_field, *form.components], outputs, queue=False, **quiet)
-    watched.focus(lambda: gr.update(choices=choices(store)), None, watched, **quiet)
-    return timer
+        return [progress_card(run, log), *stop_and_resume(run), sample_card(log), *figures, stamp]
 
 
-def choices(store: RunStore, runs: list[Run] | None = None) -> list[str]:
-    """The names of all training runs for a dropdown, newest first."""
-    return [run.id for run in (jobs.refresh_all(store, TRAIN) if runs is None else runs)]
+def build_train(store: RunStore, tab: gr.Tab) -> gr.Timer:
+    """Add the contents of `tab`, which shows the newest run when it is first opened. Gives what lets it follow the run."""
+    layout = TrainLayout()
+    wire(layout, TrainHandlers(store, layout.form), tab)
+    return layout.timer
 
 
-def attach(store: RunStore, kind: str, current: str | None) -> Any:
-    """An update of the dropdown of runs: where none is looked at, look at the newest live one, else at the newest."""
-    runs = jobs.refresh_all(store, kind)
-    names = [run.id for run in runs]
-    newest = next((run.id for run in runs if run.live), next(iter(names), None))
-    return gr.update(choices=names, value=current if current in names else newest)
+def wire(at: TrainLayout, do: TrainHandlers, tab: gr.Tab) -> None:
+    """Connect the tab's events to what they do."""
+    form = at.form
+    values = [at.bad_field, *form.components]
+    changes = [component.change for component in form.components]
+    gr.on(changes, do.check, values, at.about, queue=False, trigger_mode="always_last", **QUIET)
+    form.follow_model()
+    at.upload.upload(do.runs.take_upload, at.upload, form.component("data"), **QUIET)
+    at.look.click(do.show_data, form.components, [at.message, at.preview], **BUSY)
+    at.start.click(do.runs.launch, form.components, [at.message, at.watched, at.seen], **BUSY)
+    at.stop.click(lambda name: do.runs.act(jobs.stop, name), at.watched, at.seen, **QUIET)
+    at.resume.click(lambda name: do.runs.act(jobs.resume, name), at.watched, at.seen, **QUIET)
+    looked = [at.watched, at.axis, at.smoothing, at.seen]
+    at.timer.tick(do.watch, looked, at.shown, trigger_mode="once", concurrency_limit=8, **QUIET)
+    moves = [tab.select, at.watched.change, at.axis.change, at.smoothing.change, at.stop.click, at.resume.click]
+    gr.on(moves, do.watch, looked, at.shown, **QUIET)
+    tab.select(lambda current: do.runs.attach(current), at.watched, at.watched, **QUIET)
+    tab.select(do.check, values, at.about, queue=False, **QUIET)
+    at.watched.focus(lambda: gr.update(choices=choices(do.runs.store)), None, at.watched, **QUIET)
 
 
-def keep_upload(store: RunStore, path: Path) -> Path:
+def describe(config: RunConfig) -> tuple[str, str]:
+    """What a run would be, as the page says it, and the command that does the same. Raises ConfigError."""
+    about = jobs.describe(config)
+    step_bytes = config.data.batch_size * config.data.seq_len * config.training.accumulate
+    words = f"{about['parameters']:,} weights · {config.training.steps:,} steps of {step_bytes:,} bytes"
+    title = "Numbers the brain can learn, and how much it will read."
+    return f'<div class="lab-size" title="{title}">{words}</div>', about["command"]
+
+
+def keep_upload(store: RunStore, path: str | Path) -> Path:
     """Copy an uploaded file to where it stays as long as the runs that read it; gives its new place."""
-    folder = store.home / "uploads"
+    path, folder = Path(path), store.home / "uploads"
     folder.mkdir(parents=True, exist_ok=True)
     with path.open("rb") as file:
         mark = hashlib.file_digest(file, "sha256").hexdigest()[:8]
@@ -205,7 +174,3 @@ def keep_upload(store: RunStore, path: Path) -> Path:
         finally:
             draft.unlink(missing_ok=True)
     return kept
-
-
-def say(error: Exception, store: RunStore) -> str:
-    return (explain_disk(error, store.home) if isinstance(error, OSError) else None) or str(error)

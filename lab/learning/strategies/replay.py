@@ -22,8 +22,8 @@ from lab.text import Template
 
 
 class Replay(Strategy):
-    """`held` has the tokens of all lessons end to end, in the smallest type that holds the brain's vocabulary (uint16 or int32),
-    how long each is (uint16), and how many were ever seen."""
+    """`held` has the tokens of all lessons end to end (uint16, or int32 where the vocabulary needs it), how long each is (uint16), and
+    how many were ever seen."""
 
     def __init__(
         self, machine: Machine, seed: int = 0, *, budget: int = 8192, rows: int = 16, weight: float = 1.0
@@ -55,8 +55,7 @@ class Replay(Strategy):
         count = len(self._stands)
         drawn = torch.randint(count, (min(self.rows, count),), generator=self._random).tolist() if count else []
         chosen = [self._stands[i] for i in drawn]
-        lengths = self.held["lengths"].tolist() if chosen else []
-        self._rehearsed = sum(lengths[i] for i in chosen)
+        self._rehearsed = sum(self.held["lengths"][chosen].tolist()) if chosen else 0
         return chosen
 
     def rehearsed(self) -> int:
