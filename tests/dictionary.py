@@ -128,3 +128,40 @@ class DictionaryWeights:
 
     def _path(self, night: int) -> Path:
         return self.folder / f"brain-{night}" / "learnt.json"
+
+    def nights(self) -> list[int]:
+        return sorted(int(path.name[6:]) for path in self.folder.glob("brain-*"))
+
+    def open(self, night: int) -> Dictionary:
+        try:
+            learnt = json.loads(self._path(night).read_text())
+        except ValueError as error:
+            raise ConfigError(f"a dictionary must be JSON; that of night {night} is not.") from error
+        self.parameters = len(learnt)
+        return Dictionary(learnt)
+
+    def begin_night(self, night: int) -> DictionaryLearner:
+        return DictionaryLearner(self.open(night - 1).learnt, self.loses)
+
+    def keep(self, night: int, learner: Learner) -> None:
+        assert isinstance(learner.after, Dictionary)
+        self._path(night).parent.mkdir(exist_ok=True)
+        write_durably(self._path(night), json.dumps(learner.after.learnt).encode())
+
+    def take_back(self, but: Collection[int]) -> None:
+        for night in set(self.nights()) - set(but):
+            shutil.rmtree(self._path(night).parent)
+
+
+def make_mind(
+    folder: Path, config: MindConfig | None = None, learnt: dict[str, str] | None = None, by_heart: Sequence[Pair] = ()
+) -> Mind:
+    """A mind on a dictionary, in a new folder; open it again with `Mind(folder, DictionaryWeights)`."""
+    (folder / "brain-0").mkdir(parents=True)
+    (folder / "brain-0" / "learnt.json").write_text(json.dumps(learnt or {}))
+    changed = {} if config is None else dataclasses.asdict(config)
+    memory = TraceStore(folder / "memory.sqlite")
+    memory.set_setting(BY_HEART, json.dumps(list(by_heart)))
+    memory.close()
+    (folder / "mind.json").write_text(json.dumps({"name": folder.name, "brain": "dictionary", "config": changed}))
+    return Mind(folder, DictionaryWeights)

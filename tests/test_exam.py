@@ -13,6 +13,7 @@ from lab.data.curriculum.facts import clash
 from lab.exam.calibration import Pair, calibrate, fit
 from lab.exam.measure import Measure, bm25, facts_for_exam, right
 from lab.mind.home import find_brain
+from lab.mind.reader.judgement import load_fitted
 from lab.report import write_results
 from lab.report.results import key_rows
 
@@ -80,7 +81,8 @@ def test_calibration_fits_every_weight_in_use() -> None:
     """From facts told to a starter: all that can be fitted is there, finite, beside what is in use."""
     starter = find_brain("baseline", Path("none"))
     fitted = calibrate([starter], "test", (1, 3), (2,))
-    assert [used for used, _ in fitted.values()] == [*ALONE, *WEIGHTS, *ABOUT_ONE]
+    stands = load_fitted()
+    assert [used for used, _ in fitted.values()] == [*stands.alone, *stands.answers, *stands.about_one]
     assert all(math.isfinite(weight) for _, weight in fitted.values())
 
 

@@ -127,6 +127,7 @@ class ChatHandlers:
             return gr.skip()
         try:
             mind = self.minds.get(name)
+            mind.settle()
             state = jobs.night_state(mind)
         except FAULTS as error:
             return notice(error, 0, 6)
