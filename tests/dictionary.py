@@ -5,16 +5,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 import torch
 
-from lab.config import MindConfig
+from lab.config import ConfigError, MindConfig
+from lab.disk import write_durably
 from lab.learning import Dream, Progress
+from lab.memory import TraceStore
+from lab.mind import Mind
 from lab.mind.language import ENGLISH
-from lab.mind.reader import Found, Note, Pair, Reply
+from lab.mind.night import Learner
+from lab.mind.night.settling import BY_HEART
+from lab.mind.reader import Found, Limits, Note, Pair, Reply
 
 SAID = re.compile(r"^(?P<thing>.+?) is (?P<value>.+?)[.!]?$")
 UNKNOWN = Reply(None, 1.0, 1.0)
@@ -29,7 +37,7 @@ def pair_of(note: str) -> Pair | None:
 class Dictionary:
     """See lab.mind.reader.contract."""
 
-    language = ENGLISH
+    language, limits = ENGLISH, Limits()
     unknown_threshold = 0.5
 
     def __init__(self, learnt: dict[str, str] | None = None) -> None:
@@ -49,6 +57,9 @@ class Dictionary:
             pairs = dict(pair for pair in map(pair_of, some) if pair)
             replies.append(Reply(pairs[question], 1.0, 0.0) if question in pairs else UNKNOWN)
         return replies
+
+    def write(self, questions: Sequence[str], notes: Sequence[Sequence[str]] | None = None) -> list[Reply]:
+        return self.answer(questions, notes)
 
     def guess(self, questions: Sequence[str]) -> list[Reply]:
         return self.answer(questions)
@@ -121,10 +132,11 @@ class DictionaryLearner:
 class DictionaryWeights:
     """See lab.mind.weights: brain-N is a JSON file."""
 
-    model, loses = "dictionary", ()
+    model = "dictionary"
+    loses: Sequence[str] = ()
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, config: MindConfig) -> None:
+        self.folder, self.parameters = folder, 0
 
     def _path(self, night: int) -> Path:
         return self.folder / f"brain-{night}" / "learnt.json"
