@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
+from torch import Tensor, nn
 
 from lab.config import ConfigError, TrainingConfig
+
+Placed = TypeVar("Placed", bound=Tensor | nn.Module)
+CHIPS: dict[str, Any] = {"cuda": torch.cuda, "mps": torch.mps}  # devices with a random generator of their own
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,14 @@ class Machine:
     def autocast(self) -> contextlib.AbstractContextManager[object]:
         """A context that computes in bf16 where that was chosen."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def place(self, what: Placed) -> Placed:
+        """Give a tensor or a module on this machine's device."""
+        return what.to(self.device)  # type: ignore[return-value]  # `to` gives what it is called on
+
+    def generators(self) -> dict[str, Any]:
+        """What keeps torch's random states, the CPU's and the device's own; nothing here draws from Python's or numpy's."""
+        return {"random": torch} | {f"random.{kind}": chip for kind, chip in CHIPS.items() if kind == self.device.type}
 
 
 def choose_machine(config: TrainingConfig) -> Machine:

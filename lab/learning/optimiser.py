@@ -7,6 +7,7 @@ is a few large operations, and gathering is simply not clearing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -21,12 +22,12 @@ class _Shelf:
     def __init__(self, parameters: list[nn.Parameter], decay: float) -> None:
         self.decay = decay
         self.weights = nn.Parameter(torch.cat([p.detach().reshape(-1) for p in parameters]))
-        self.weights.grad = torch.zeros_like(self.weights)
+        self.weights.grad = self.gradient = torch.zeros_like(self.weights)
         begin = 0
         for parameter in parameters:
             span = slice(begin, begin + parameter.numel())
             parameter.data = self.weights.data[span].view_as(parameter)
-            parameter.grad = self.weights.grad[span].view_as(parameter)
+            parameter.grad = self.gradient[span].view_as(parameter)
             begin = span.stop
 
 
@@ -70,20 +71,29 @@ class BandOptimiser:
         self.adam = {kind: AdamW([shelf.weights], shelf.decay) for kind, shelf in self.shelves.items()}
 
     def gradients(self) -> list[Tensor]:
-        return [shelf.weights.grad for shelf in self.shelves.values() if shelf.weights.grad is not None]
+        return [shelf.gradient for shelf in self.shelves.values()]
 
-    def move(self, lr: float, clip: float) -> float:
-        """Move along the mean of the gathered gradients, at most `clip` long, and clear them; gives its length."""
-        gradients = self.gradients()
-        torch._foreach_div_(gradients, float(self.gathered))
-        norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients])))
-        if norm > clip:
-            torch._foreach_mul_(gradients, clip / norm)
+    def gather(self, due: bool) -> Tensor:
+        """Take in a step's gradients and give the length of their mean so far; what is `due` becomes that mean."""
+        self.gathered += 1
+        gradients, count = self.gradients(), float(self.gathered)
+        if due:
+            torch._foreach_div_(gradients, count)
+        length: Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+        return length if due else length / count
+
+    def move(self, lr: float, clip: float, length: float) -> None:
+        """Move along the mean of the gathered gradients, which is `length` long, by at most `clip` of it, and clear them."""
+        if length > clip:
+            torch._foreach_mul_(self.gradients(), clip / length)
         for adam in self.adam.values():
             adam.step(lr * self.lr_scale)
-        torch._foreach_zero_(gradients)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the gathered gradients."""
+        torch._foreach_zero_(self.gradients())
         self.gathered = 0
-        return norm
 
 
 class MultiRateOptimiser:
@@ -97,21 +107,23 @@ class MultiRateOptimiser:
         ]
 
     def step(self, step: int, lr: float) -> tuple[dict[str, bool], float]:
-        """Take in the gradients of optimiser step `step` (from 1): give which bands moved, and the first's norm."""
-        moved, norm = {}, 0.0
-        for i, band in enumerate(self.bands):
-            band.gathered += 1
-            moved[band.name] = step % band.period == 0
+        """Take in the gradients of optimiser step `step` (from 1): give which bands moved, and the greatest of all bands' norms;
+        where that is not finite none moves, and all gathered gradients are forgotten."""
+        moved = {band.name: step % band.period == 0 for band in self.bands}
+        lengths = torch.stack([band.gather(moved[band.name]) for band in self.bands])
+        greatest = float(lengths.max())  # NaN if one is
+        if not math.isfinite(greatest):
+            self.clear()
+            return dict.fromkeys(moved, False), greatest
+        for band, length in zip(self.bands, lengths.tolist(), strict=True):
             if moved[band.name]:
-                length = band.move(lr, self.clip)
-                norm = length if i == 0 else norm
-        return moved, norm
+                band.move(lr, self.clip, length)
+        return moved, greatest
 
     def clear(self) -> None:
         """Forget all gathered gradients."""
         for band in self.bands:
-            torch._foreach_zero_(band.gradients())
-            band.gathered = 0
+            band.clear()
 
     def state(self) -> dict[str, Tensor]:
         """Give everything but the weights, by name, for a checkpoint: moments, clocks and gathered gradients."""
@@ -119,8 +131,7 @@ class MultiRateOptimiser:
         for band in self.bands:
             found[f"{band.name}.gathered"] = torch.tensor(band.gathered)
             for kind, shelf in band.shelves.items():
-                assert shelf.weights.grad is not None
-                found[f"{band.name}.{kind}.gradient"] = shelf.weights.grad
+                found[f"{band.name}.{kind}.gradient"] = shelf.gradient
                 for key, value in band.adam[kind].state[0].items():
                     found[f"{band.name}.{kind}.{key}"] = value
         return found
@@ -130,8 +141,7 @@ class MultiRateOptimiser:
         for band in self.bands:
             band.gathered = int(state[f"{band.name}.gathered"])
             for kind, shelf in band.shelves.items():
-                assert shelf.weights.grad is not None
                 prefix = f"{band.name}.{kind}."
-                shelf.weights.grad.copy_(state[prefix + "gradient"])
+                shelf.gradient.copy_(state[prefix + "gradient"])
                 for key, value in band.adam[kind].state[0].items():
                     value.copy_(state.get(prefix + key, torch.zeros(())))
