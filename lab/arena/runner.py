@@ -6,13 +6,13 @@ gives the same scores, bit for bit (same machine). Recall is exact match of free
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import torch
 from torch.nn import functional as F
 
@@ -27,6 +27,7 @@ from lab.learning import (
     Contradictions,
     Dreams,
     Machine,
+    Practice,
     Progress,
     answers_of,
     choose_machine,
@@ -89,10 +90,9 @@ class _Cell:
         self.config, self.contestant, self.seed, self.order, self.folder = config, contestant, seed, order, folder
         self.tasks = make_stream(config, seed, order)
         self.stretches = segments(self.tasks, config.mode, config.blur, seed)
-        self.machine: Machine = choose_machine(TrainingConfig(threads=1, device="cpu"))
-        self.brain: Brain = build(contestant.model, brain_config(contestant, config, tuned), seed=seed).to(
-            self.machine.device
-        )
+        self.machine: Machine = choose_machine(TrainingConfig(threads=1, device=config.device))
+        sizes = brain_config(contestant, config, tuned)
+        self.brain: Brain = self.machine.place(build(contestant.model, sizes, seed=seed))
         self.longest = 1 + max(len(encode(one.answer)) for task in self.tasks for one in (*task.train, *task.test))
         self.strategies = make_strategies(contestant, config, self.machine, seed, tuned)
         self.done, self._began, self._counted = -1, 0.0, 0
@@ -118,7 +118,8 @@ class _Cell:
         self.done = found.numbers["step"]
         for i, strategy in enumerate(self.strategies):
             mark = f"held{i}."
-            strategy.held = {n.removeprefix(mark): t for n, t in found.tensors.items() if n.startswith(mark)}
+            held = {n.removeprefix(mark): t for n, t in found.tensors.items() if n.startswith(mark)}
+            strategy.held = {name: self.machine.place(tensor) for name, tensor in held.items()}
             strategy.tasks = self.done
         self.seconds, self.tokens = found.numbers["seconds"], found.numbers["tokens"]
         self.steps, self.stored = found.numbers["steps"], found.numbers["stored"]
@@ -185,11 +186,11 @@ class _Cell:
             "tokens": lambda steps, tokens: tokens / (config.steps * config.batch_size * mean),
             "seconds": lambda steps, tokens: (time.monotonic() - self._began) / config.seconds,
         }
-        yield from practise(
-            self.brain.train(), lessons, self.strategies, steps=config.steps, batch_size=config.batch_size,
-            lr=tuned["rates"][self.contestant.model], seed=1000 * self.seed + place, whole=tuned["whole"]["weight"],
-            rates=True, spent=aims[config.equal], stop=self.stop,
+        how = Practice(
+            config.steps, config.batch_size, tuned["rates"][self.contestant.model], 1000 * self.seed + place,
+            whole=tuned["whole"]["weight"], rates=True, spent=aims[config.equal], stop=self.stop,
         )  # fmt: skip
+        yield from practise(self.brain.train(), lessons, self.strategies, how)
 
     def _stored(self) -> int:
         return sum(strategy.stored_bytes() for strategy in self.strategies)
@@ -239,7 +240,7 @@ class _Cell:
         lessons = sorted((one.lesson() for one in examples), key=len)
         total, count = 0.0, 0
         for begin in range(0, len(lessons), ROWS):
-            batch = pad(lessons[begin : begin + ROWS]).to(self.machine.device)
+            batch = self.machine.place(pad(lessons[begin : begin + ROWS]))
             logits, _ = self.brain(batch[:, :-1])
             told = answers_of(batch)
             total += float(F.cross_entropy(logits.float()[told], batch[:, 1:][told], reduction="sum"))
@@ -259,9 +260,7 @@ def estimate_seconds(config: ArenaConfig, contestant: Contestant, tuned: Setting
         learning = config.seconds * tasks
     else:
         times = []
-        steps = practise(
-            cell.brain, cell.stretches[0], cell.strategies, steps=TIMED, batch_size=config.batch_size, lr=1e-9
-        )
+        steps = practise(cell.brain, cell.stretches[0], cell.strategies, Practice(TIMED, config.batch_size, 1e-9))
         began = time.monotonic()
         for _ in steps:
             times.append(time.monotonic() - began)
@@ -276,5 +275,9 @@ def estimate_seconds(config: ArenaConfig, contestant: Contestant, tuned: Setting
 
 def _peak_bytes() -> int:
     """Most memory that this process ever had."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

@@ -64,6 +64,7 @@ class ArenaConfig:
     heads: int = option(4, "Heads of every brain.", minimum=1, maximum=64)
     replay_bytes: int = option(8192, "Bytes of past lessons that replay and der may keep.", minimum=0, maximum=10**9)
     probes: int = option(4, "How often recall is looked at while a task is learnt.", minimum=0, maximum=100)
+    device: str = option("cpu", "Where every brain learns.", choices=("auto", "cpu", "cuda", "mps"))
     control: str = option(
         "",
         "Whom the others are compared with; empty takes the hardest among them: baseline+dreams, baseline+replay, baseline.",

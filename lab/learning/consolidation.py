@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from lab.config import MindConfig, TrainingConfig
 from lab.learning.dreams import Anchor, Dream, pad_dreams
 from lab.learning.machine import choose_machine
-from lab.learning.practice import Progress, practise
+from lab.learning.practice import Practice, Progress, practise
 from lab.learning.strategies import NEED_MEMORY, STRATEGIES, Held
 from lab.models import Brain, add_memory
 
@@ -63,8 +63,8 @@ def consolidate(
 
     strategy = STRATEGIES[config.strategy](machine, seed)
     held = Held(machine, seed, anchor=anchor, weight=config.dream_weight, rows=DREAMS_A_STEP)
-    yield from practise(
-        brain, lessons, [strategy, held], steps=steps, batch_size=config.night_batch, lr=config.night_lr, seed=seed,
-        old_loss=old_loss if anchor else None, early=True, stop=stop,
-    )  # fmt: skip
+    how = Practice(
+        steps, config.night_batch, config.night_lr, seed, old_loss=old_loss if anchor else None, early=True, stop=stop
+    )
+    yield from practise(brain, lessons, [strategy, held], how)
     strategy.finish(())

@@ -32,6 +32,22 @@ WARM_UP = 10  # steps
 
 
 @dataclass(frozen=True)
+class Practice:
+    """How a brain practises, and what only the caller knows meanwhile."""
+
+    steps: int
+    batch_size: int
+    lr: float
+    seed: int = 0
+    whole: float = 0.0  # weight of a lesson's question beside its answer
+    rates: bool = False  # whether every band keeps its own period
+    early: bool = False  # whether it ends once all is known by heart
+    old_loss: Callable[[], Tensor] | None = None  # gives the loss on one more batch of dreams, where there are dreams
+    spent: Callable[[int, int], float] | None = None  # steps, tokens → share that is over, if not that of `steps`
+    stop: Callable[[], bool] = lambda: False
+
+
+@dataclass(frozen=True)
 class Progress:
     """One step: the loss on the lessons and what the strategies added, in nats per token; `tokens` are all that were learnt
     or rehearsed so far."""
@@ -58,7 +74,7 @@ def answers_of(batch: Tensor) -> Tensor:
 
 def answer_loss(brain: Brain, lessons: Sequence[Lesson], machine: Machine) -> Tensor:
     """Mean cross-entropy of the answers' tokens, nats."""
-    batch = pad(lessons)
+    batch = machine.place(pad(lessons))
     with machine.autocast():
         logits, _ = brain(batch[:, :-1])
     told = answers_of(batch)
@@ -66,55 +82,39 @@ def answer_loss(brain: Brain, lessons: Sequence[Lesson], machine: Machine) -> Te
 
 
 def practise(
-    brain: Brain,
-    lessons: Sequence[Lesson],
-    strategies: Sequence[Strategy],
-    *,
-    steps: int,
-    batch_size: int,
-    lr: float,
-    seed: int = 0,
-    old_loss: Callable[[], Tensor] | None = None,
-    whole: float = 0.0,
-    rates: bool = False,
-    early: bool = False,
-    spent: Callable[[int, int], float] | None = None,
-    stop: Callable[[], bool] = lambda: False,
+    brain: Brain, lessons: Sequence[Lesson], strategies: Sequence[Strategy], how: Practice
 ) -> Iterator[Progress]:
-    """Change `brain` by `steps` steps on `lessons`; the first strategy chooses the weights, all add their penalties.
+    """Change `brain` step by step on `lessons`; the first strategy chooses the weights, all add their penalties.
 
-    `whole` is the weight of a lesson's question beside its answer. With `rates` every band keeps its own period; with
-    `early` it ends once all is known by heart. `spent` gives the share of the task that is over after so many steps and
-    tokens, where that is not the share of `steps`. Without lessons only the penalties move the brain. The strategies are not
-    finished here, so that a caller may look at them.
+    Without lessons only the penalties move the brain; a gradient that is not finite does not. The strategies are not finished
+    here, so that a caller may look at them.
     """
-    draws = torch.Generator().manual_seed(seed)
+    draws = torch.Generator().manual_seed(how.seed)
     for strategy in strategies:
         strategy.meet(lessons)
-    weights, *_ = [strategy.begin(brain, old_loss) for strategy in strategies]
+    weights, *_ = [strategy.begin(brain, how.old_loss) for strategy in strategies]
     machine = strategies[0].machine
     if not weights:
         return
-    optimiser = _Optimiser(brain, weights, rates)
+    move = _mover(brain, weights, how.rates)
     queue: list[list[int]] = []
     recent, tokens = 1.0, 0
     for step in itertools.count(1):
-        share = spent(step - 1, tokens) if spent else (step - 1) / steps
-        if share >= 1 or stop():
+        share = how.spent(step - 1, tokens) if how.spent else (step - 1) / how.steps
+        if share >= 1 or how.stop():
             return
         if not queue and lessons:
-            queue = _batches([len(lesson) for lesson in lessons], batch_size, draws)
+            queue = _batches([len(lesson) for lesson in lessons], how.batch_size, draws)
         chosen = queue.pop() if queue else []
-        loss, batch, logits = _loss(brain, [lessons[i] for i in chosen], machine, whole)
-        penalty = torch.stack([strategy.penalty(batch, logits) for strategy in strategies]).sum()
-        optimiser.clear()
+        loss, batch, logits = _loss(brain, [lessons[i] for i in chosen], machine, how.whole)
+        penalty = torch.stack([machine.place(one.penalty(batch, logits)) for one in strategies]).sum()
         (loss + penalty).backward()
-        optimiser.step(step, lr * min(1.0, step / WARM_UP, 1.5 * (1 - share)))
+        move(step, how.lr * min(1.0, step / WARM_UP, 1.5 * (1 - share)))
         tokens += int((batch[:, 1:] != END).sum()) + len(batch) + sum(strategy.rehearsed() for strategy in strategies)
         recent += (float(loss.detach()) - recent) * min(1.0, 2 * len(chosen) / max(1, len(lessons)))
-        of = max(step, round((step - 1) / share)) if spent and share else steps
+        of = max(step, round((step - 1) / share)) if how.spent and share else how.steps
         yield Progress(step, of, tokens, float(loss.detach()), float(penalty.detach()))
-        if early and lessons and step % PATIENCE == 0 and recent < LEARNT:
+        if how.early and lessons and step % PATIENCE == 0 and recent < LEARNT:
             return
 
 
@@ -130,8 +130,9 @@ def _batches(lengths: Sequence[int], size: int, draws: torch.Generator) -> list[
 
 def _loss(brain: Brain, lessons: Sequence[Lesson], machine: Machine, whole: float) -> tuple[Tensor, Tensor, Tensor]:
     if not lessons:
-        return torch.zeros(()), torch.empty(0, 1, dtype=torch.int64), torch.empty(0)
-    batch = pad(lessons)
+        none = machine.place(torch.empty(0))
+        return none.sum(), none.long()[:, None], none
+    batch = machine.place(pad(lessons))
     with machine.autocast():
         logits, _ = brain(batch[:, :-1])
     weights = weigh(batch)
@@ -140,23 +141,16 @@ def _loss(brain: Brain, lessons: Sequence[Lesson], machine: Machine, whole: floa
     return (losses * weights.flatten()).sum() / weights.sum(), batch, logits
 
 
-class _Optimiser:
-    """AdamW over some weights, or over all with each band's own period."""
+def _mover(brain: Brain, weights: list[nn.Parameter], rates: bool) -> Callable[[int, float], object]:
+    """Give what moves weights by their gradients at a step and a rate: AdamW, or for all of them each band's own period."""
+    if rates and len(weights) == len(list(brain.parameters())):
+        return MultiRateOptimiser(brain, weight_decay=0.0, clip=CLIP, slow_lr_power=0.0).step
+    adam = AdamW(weights)
+    brain.zero_grad()
 
-    def __init__(self, brain: Brain, weights: list[nn.Parameter], rates: bool) -> None:
-        self._weights = weights
-        plain = not rates or len(weights) != len(list(brain.parameters()))
-        self._adam = AdamW(weights) if plain else None
-        self._bands = None if plain else MultiRateOptimiser(brain, weight_decay=0.0, clip=CLIP, slow_lr_power=0.0)
+    def move(step: int, lr: float) -> None:
+        if torch.nn.utils.clip_grad_norm_(weights, CLIP).isfinite():
+            adam.step(lr)
+        brain.zero_grad()
 
-    def clear(self) -> None:
-        if self._adam:
-            for weight in self._weights:
-                weight.grad = None
-
-    def step(self, step: int, lr: float) -> None:
-        if self._bands:
-            self._bands.step(step, lr)
-        if self._adam:
-            torch.nn.utils.clip_grad_norm_(self._weights, CLIP)
-            self._adam.step(lr)
+    return move

@@ -22,7 +22,7 @@ from lab.config import ConfigError
 from lab.data.tokenizer import START
 from lab.learning.dreams import Anchor, Opening, dream
 from lab.learning.machine import Machine
-from lab.learning.practice import copy_brain, practise
+from lab.learning.practice import Practice, copy_brain, practise
 from lab.learning.strategies.contract import Lesson, Strategy, hash_seed, open_only
 from lab.learning.strategies.dreaming import Held
 from lab.models import Brain
@@ -98,10 +98,8 @@ class Bands(Strategy):
         seed = hash_seed(self.seed, self.tasks, "sleep")
         held = Held(self.machine, seed, anchor=anchor, weight=1.0, rows=self.sleep_rows)
         open_only(self._brain, self._slow)
-        night = practise(
-            self._brain, (), [_Only(self.machine, self._slow), held], steps=self.steps, batch_size=1, lr=self.lr,
-            stop=self.stop,
-        )  # fmt: skip
+        how = Practice(self.steps, 1, self.lr, stop=self.stop)
+        night = practise(self._brain, (), [_Only(self.machine, self._slow), held], how)
         for moment in night:
             self.slept.append(moment.penalty)
             self.slept_tokens = moment.tokens
