@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
+import math
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +16,27 @@ from torch import nn
 from torch.nn import functional as F
 
 from lab.config import ConfigError, QORConfig, RunConfig, TrainingConfig, build_config
+from lab.data.tokenizer import encode_answer
 from lab.events import Checkpointed, Evaluated, Event, Finished, Notice, RolledBack, Sampled, Started, Step
-from lab.learning import UnstableError, load_trained, rate_at, train, write
+from lab.learning import (
+    Practice,
+    Strategy,
+    UnstableError,
+    choose_machine,
+    load_newest,
+    load_trained,
+    practise,
+    rate_at,
+    train,
+    write,
+)
 from lab.learning import trainer as trainer_module
+from lab.learning.machine import CHIPS
 from lab.learning.optimiser import AdamW, MultiRateOptimiser
+from lab.learning.state import RunState
 from lab.learning.surprise import RunningSurprise
-from lab.models import build
+from lab.models import Brain, build
+from lab.models.checkpoint import load_brain
 from tests.conftest import tiny
 
 
@@ -125,18 +145,73 @@ def test_a_band_moves_along_the_mean_of_its_gradients() -> None:
     torch.testing.assert_close(slow.weight, plain.weight)
 
 
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_no_band_moves_on_a_gradient_that_is_not_finite(place: int, broken: float) -> None:
+    """It is told at the step when it comes, whatever the period of its band, and is not carried into the next step."""
+    brain = build("qor", QORConfig(16, 1, 2, cms_med_freq=4, cms_slow_freq=64))
+    optimiser = MultiRateOptimiser(brain, weight_decay=0.1, clip=1.0, slow_lr_power=0.0)
+    tokens = torch.randint(0, 256, (4, 17), generator=torch.Generator().manual_seed(0))
+    norms = []
+    for step in range(1, 9):
+        F.cross_entropy(brain(tokens[:, :-1])[0].flatten(0, 1), tokens[:, 1:].flatten()).backward()
+        if step == 4:
+            optimiser.bands[place].gradients()[0][3] = broken
+        before = {name: weight.clone() for name, weight in brain.state_dict().items()}
+        moved, norm = optimiser.step(step, 0.01)
+        assert any(moved.values()) == (step != 4)
+        assert step != 4 or all(torch.equal(before[name], weight) for name, weight in brain.state_dict().items())
+        norms.append(norm)
+    assert [not math.isfinite(norm) for norm in norms] == [step == 4 for step in range(1, 9)]
+    assert all(bool(weight.isfinite().all()) for weight in brain.state_dict().values())
+
+
+def test_the_norm_told_is_that_of_the_worst_band() -> None:
+    """Also between a slow band's steps, of the mean of what it gathered so far."""
+    brain = build("qor", QORConfig(16, 1, 2, cms_med_freq=4, cms_slow_freq=64))
+    optimiser = MultiRateOptimiser(brain, weight_decay=0.0, clip=1.0, slow_lr_power=0.0)
+    for step, told in ((1, 12.0), (2, 6.0), (3, 4.0)):
+        if step == 1:
+            optimiser.bands[2].gradients()[0][0] = -12
+        assert optimiser.step(step, 0.0) == ({"fast": True, "medium": False, "deep": False}, told)
+
+
+def test_a_gradient_that_is_not_finite_in_a_deep_band_never_reaches_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted at step 17 into the band of period 64: told at once, what is saved afterwards is clean, and the run ends well."""
+    original, planted = MultiRateOptimiser.step, []
+
+    def step(self: MultiRateOptimiser, step: int, lr: float) -> tuple[dict[str, bool], float]:
+        if step == 17 and not planted:
+            assert self.bands[-1].period == 64
+            self.bands[-1].gradients()[0][5] = float("nan")
+            planted.append(step)
+        return original(self, step, lr)
+
+    monkeypatch.setattr(MultiRateOptimiser, "step", step)
+    back = []
+    for event in train(tiny(), tmp_path):
+        if isinstance(event, RolledBack):
+            back.append((event.from_step, event.to_step, math.isnan(event.loss)))
+        if isinstance(event, Checkpointed):
+            found, _ = load_newest(tmp_path / "checkpoints")
+            assert found is not None and all(bool(tensor.isfinite().all()) for tensor in found.tensors.values())
+    assert back == [(16, 10, True)]
+    assert isinstance(event, Finished) and event.step == 40
+
+
 def break_at(monkeypatch: pytest.MonkeyPatch, step: int, times: int) -> None:
-    """Spoil the weights, the first `times` times that training comes by `step`."""
-    original, broken = trainer_module._Training.learn, []
+    """Spoil the weights when training comes by `step`, until it has gone back `times` times."""
+    original = trainer_module.learn
 
-    def learn(self: Any) -> Any:
-        if self.step == step and len(broken) < times:
-            broken.append(step)
+    def learn(run: RunState) -> Step | float:
+        if run.step == step and run.rollbacks < times:
             with torch.no_grad():
-                self.brain.embedding.weight.mul_(-500)
-        return original(self)
+                run.brain.embedding.weight.mul_(-500)
+        return original(run)
 
-    monkeypatch.setattr(trainer_module._Training, "learn", learn)
+    monkeypatch.setattr(trainer_module, "learn", learn)
 
 
 def test_a_jump_of_the_loss_goes_back_to_the_last_checkpoint_with_a_lower_rate(
@@ -163,12 +238,52 @@ def test_a_jump_before_the_first_checkpoint_begins_anew(tmp_path: Path, monkeypa
 
 
 def test_training_that_keeps_jumping_ends_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rule, value, remedy, not an endless loop."""
+    """Rule, value, remedy, not an endless loop; each checkpoint is tried twice before the one before it."""
     break_at(monkeypatch, 24, 10**6)
+    back = []
     with pytest.raises(
         UnstableError, match=r"training must be stable; the loss jumped 9 times.* Lower --lr, now 0.003"
     ):
-        list(train(tiny(), tmp_path))
+        for event in train(tiny(), tmp_path):
+            back += [event.to_step] if isinstance(event, RolledBack) else []
+    assert back == [20, 20, 10, 20, 20, 10, 20, 20]
+
+
+@pytest.mark.parametrize(("spoilt", "returns"), [(20, [20, 20, 10]), (10, [10, 10, 0])])
+def test_after_two_returns_to_one_checkpoint_the_one_before_is_taken(
+    spoilt: int, returns: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint whose weights are spoilt does not end a run: it goes on from the one before it, or from the start."""
+    original = trainer_module.learn
+
+    def learn(run: RunState) -> Step | float:
+        event = original(run)
+        if run.step == spoilt and not run.rollbacks:
+            run.brain.embedding.weight.data[:] = float("nan")
+        return event
+
+    monkeypatch.setattr(trainer_module, "learn", learn)
+    events = list(train(tiny(), tmp_path))
+    assert [event.to_step for event in events if isinstance(event, RolledBack)] == returns
+    assert isinstance(events[-1], Finished) and events[-1].step == 40
+    assert all(bool(weight.isfinite().all()) for weight in finished_weights(tiny(), tmp_path).values())
+
+
+@pytest.mark.parametrize("cut", [30, 75])
+def test_a_run_that_was_killed_between_returns_ends_the_same(
+    cut: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How often it came back to which checkpoint decides where it goes next, so it is saved; what was given up is gone."""
+    break_at(monkeypatch, 24, 6)
+    config = tiny(cms_med_freq=3, cms_slow_freq=7)
+    through = list(train(config, tmp_path / "through"))
+    assert [e.to_step for e in through if isinstance(e, RolledBack)] == [20, 20, 10, 20, 20, 10]
+    for steps, event in enumerate(train(config, tmp_path / "cut")):
+        if steps > cut and isinstance(event, Step):
+            break
+    list(train(config, tmp_path / "cut", resume=True))
+    left, right = (finished_weights(config, tmp_path / name) for name in ("through", "cut"))
+    assert all(torch.equal(left[name], right[name]) for name in left)
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
@@ -244,6 +359,35 @@ def test_a_run_ends_between_what_it_began_from_and_what_it_learnt(tmp_path: Path
         tiny(begun_share=0.25)
 
 
+@pytest.mark.parametrize(("cut", "changed"), [(3, True), (14, False)])
+def test_a_resumed_run_does_not_need_the_folder_that_it_began_from(
+    cut: int, changed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gone or learnt on, the same weights, bit for bit: after a return to the beginning, and with the mean at the end."""
+    before = tmp_path / "before"
+    list(train(tiny(), before))
+    config = tiny(begin_from=str(before), begun_share=0.25, cms_med_freq=3, cms_slow_freq=7)
+    break_at(monkeypatch, 16, 3)
+    through = list(train(config, tmp_path / "through"))
+    assert [event.to_step for event in through if isinstance(event, RolledBack)] == [10, 10, 0]
+    run_until(config, tmp_path / "cut", cut)
+    shutil.rmtree(before)
+    if changed:
+        list(train(tiny(seed=3), before))
+    list(train(config, tmp_path / "cut", resume=True))
+    left, right = (finished_weights(config, tmp_path / name) for name in ("through", "cut"))
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_run_that_begins_anew_takes_the_brain_as_it_is_now(tmp_path: Path) -> None:
+    """What an earlier run in the same folder began from is not kept for it."""
+    for seed in (1, 2):
+        list(train(tiny(seed=seed), tmp_path / "before"))
+        list(train(tiny(begin_from=str(tmp_path / "before"), steps=1), tmp_path / "again"))
+    left, right = load_brain(tmp_path / "before" / "brain")[1], load_brain(tmp_path / "again" / "begun")[1]
+    assert all(torch.equal(weight, right.state_dict()[name]) for name, weight in left.state_dict().items())
+
+
 def test_a_limit_in_minutes_ends_the_run(tmp_path: Path) -> None:
     """Well before its steps do, and with its rate brought down."""
     events = list(train(tiny(steps=10**6, minutes=0.02), tmp_path))
@@ -288,6 +432,99 @@ def test_compiling_falls_back_by_itself(tmp_path: Path, monkeypatch: pytest.Monk
     list(train(tiny(), tmp_path / "b"))
     left, right = finished_weights(tiny(), tmp_path / "a"), finished_weights(tiny(), tmp_path / "b")
     assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.parametrize("step", [5, 24])
+def test_a_compiled_run_stays_compiled_after_a_return(
+    step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a checkpoint or to the beginning: every loss is still that of the compiled brain, which is compiled once."""
+    compiled, met = [], []
+
+    def compile(brain: Brain) -> Callable[[torch.Tensor], Any]:
+        compiled.append(brain)
+        return lambda tokens: met.append(step) or brain(tokens)
+
+    monkeypatch.setattr(torch, "compile", compile)
+    break_at(monkeypatch, step, 1)
+    before = 0
+    for event in train(tiny(compile=True, eval_every=100), tmp_path):
+        if isinstance(event, Step | RolledBack):
+            assert len(met) > before, "a step without the compiled brain"
+            before = len(met)
+    assert len(compiled) == 1
+
+
+def test_a_resumed_run_that_is_compiled_keeps_what_its_slow_bands_gathered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trying the compiler leaves no trace, so it ends with the same weights as one that was not interrupted."""
+    monkeypatch.setattr(torch, "compile", lambda brain: lambda tokens: brain(tokens))
+    config = tiny(compile=True, cms_med_freq=3, cms_slow_freq=7)
+    list(train(config, tmp_path / "through"))
+    run_until(config, tmp_path / "cut", 24)
+    list(train(config, tmp_path / "cut", resume=True))
+    left, right = (finished_weights(config, tmp_path / name) for name in ("through", "cut"))
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_the_random_state_of_the_device_is_in_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the CPU's; a resumed run goes on from where both stood. A chip is played by a generator of its own."""
+
+    class Chip:
+        draws = torch.Generator().manual_seed(1)
+
+        def get_rng_state(self) -> torch.Tensor:
+            return self.draws.get_state()
+
+        def set_rng_state(self, state: torch.Tensor) -> None:
+            self.draws.set_state(state)
+
+    original, drawn = trainer_module.learn, dict[int, tuple[float, float]]()
+
+    def learn(run: RunState) -> Step | float:
+        drawn[run.step] = float(torch.rand(())), float(torch.rand((), generator=Chip.draws))
+        return original(run)
+
+    monkeypatch.setattr(trainer_module, "learn", learn)
+    monkeypatch.setitem(CHIPS, "cpu", Chip())
+    run_until(tiny(), tmp_path, 14)
+    kept = drawn.pop(10)
+    for generator in (torch.default_generator, Chip.draws):
+        generator.manual_seed(99)
+    run_until(tiny(), tmp_path, 12, resume=True)
+    assert drawn[10] == kept
+    assert CHIPS["cuda"] is torch.cuda
+
+
+@pytest.mark.parametrize("rates", [False, True])
+def test_practice_does_not_move_on_a_gradient_that_is_not_finite(rates: bool) -> None:
+    """A night or a task of the arena leaves the brain as it was at that step, and goes on at the next."""
+
+    class Broken(Strategy):
+        def penalty(self, batch: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+            steps.append(len(steps) + 1)
+            return logits.sum() * (float("nan") if len(steps) == 2 else 0.0)
+
+    steps: list[int] = []
+    brain = build("qor", QORConfig(16, 1, 2, cms_med_freq=2, cms_slow_freq=3))
+    lessons = [encode_answer("sun", "day").tolist()] * 4
+    weights = [torch.cat([p.detach().flatten() for p in brain.parameters()])]
+    broken = Broken(choose_machine(TrainingConfig(precision="fp32")))
+    for _ in practise(brain, lessons, [broken], Practice(3, 4, 0.01, rates=rates)):
+        weights.append(torch.cat([p.detach().flatten() for p in brain.parameters()]))
+    assert [torch.equal(a, b) for a, b in itertools.pairwise(weights)] == [False, True, False]
+    assert bool(weights[-1].isfinite().all())
+
+
+def test_nothing_of_the_lab_needs_what_only_one_kind_of_system_has() -> None:
+    """No module imports at its top what Windows lacks."""
+    lacking = {"resource", "fcntl", "pwd", "grp", "termios", "tty", "pty", "posix", "syslog"}
+    for path in sorted(Path(trainer_module.__file__).parents[1].rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not lacking & set(names), path
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from lab.config import BRAINS, ConfigError, TrainingConfig
+from lab.arena.contestants import find_contestant, settings
+from lab.arena.runner import compete
+from lab.config import BRAINS, ArenaConfig, ConfigError, TrainingConfig
 from lab.data.tokenizer import ANSWER, END, START, UNKNOWN, encode, encode_answer
-from lab.learning import Machine, choose_machine, load_newest, practise, save_checkpoint
+from lab.learning import Machine, Practice, choose_machine, load_newest, practise, save_checkpoint
 from lab.learning.dreams import Opening, _begin_again, dream
 from lab.learning.practice import copy_brain
 from lab.learning.strategies import STRATEGIES, Dreams, Strategy
 from lab.learning.strategies.bands import Bands, split_speeds
+from lab.learning.strategies.replay import Replay
 from lab.learning.strategies.slots import Slots
 from lab.learning.strategies.sparse import Sparse
 from lab.models import MODELS, Brain, build
@@ -46,10 +49,8 @@ def learn(
     brain: Brain, task: Sequence[Sequence[int]], *strategies: Strategy, steps: int = 20, lr: float = 0.01
 ) -> list[float]:
     """Practise a task and finish it; the losses."""
-    losses = [
-        step.loss
-        for step in practise(brain, task, strategies, steps=steps, batch_size=4, lr=lr, seed=3, whole=1.0, rates=True)
-    ]
+    how = Practice(steps, 4, lr, seed=3, whole=1.0, rates=True)
+    losses = [step.loss for step in practise(brain, task, strategies, how)]
     for strategy in strategies:
         strategy.finish(task)
     return losses
@@ -72,7 +73,7 @@ def test_sparse_moves_only_the_rows_of_chosen_slots(name: str) -> None:
         learn(brain, FIRST, sparse, *others, steps=30, lr=0.02)
         assert any(".attention." in one for one in moved(brain, before)), "the first task makes the brain"
         before, chosen = weights(brain), torch.zeros(64, dtype=torch.bool)
-        for step in practise(brain, SECOND, [sparse, *others], steps=8, batch_size=2, lr=0.01, rates=True):
+        for step in practise(brain, SECOND, [sparse, *others], Practice(8, 2, 0.01, rates=True)):
             assert sparse._open is not None and 0 < int(sparse._open.sum()) <= 5
             chosen |= sparse._open[:, 0] > 0
             assert not others or step.step == 1 or step.penalty != 0
@@ -146,7 +147,7 @@ def test_a_sleep_frees_the_fast_band_and_moves_its_knowledge_into_the_slow(name:
     assert not bands.slept, "after the first task there is no sleep"
     fast, slow = split_speeds(brain)
     before = [p.detach().clone() for p in fast]
-    list(practise(brain, SECOND, [bands], steps=30, batch_size=4, lr=0.01, seed=3, whole=1.0, rates=True))
+    list(practise(brain, SECOND, [bands], Practice(30, 4, 0.01, seed=3, whole=1.0, rates=True)))
     assert not all(torch.equal(p, old) for p, old in zip(fast, before, strict=True))
     teacher, woken = copy_brain(brain), weights(brain)
     awake = copy_brain(brain)
@@ -218,5 +219,57 @@ def test_a_small_last_batch_does_not_end_a_night(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("lab.learning.practice._loss", known_in_small_batches)
     strategy = STRATEGIES["naive"](choose_machine(TrainingConfig()), 0)
-    steps = list(practise(brain, lessons, [strategy], steps=90, batch_size=24, lr=1e-6, early=True))
+    steps = list(practise(brain, lessons, [strategy], Practice(90, 24, 1e-6, early=True)))
     assert len(steps) == 90
+
+
+@pytest.mark.parametrize(("vocabulary", "token_bytes"), [(264, 2), (50_000, 2), (70_000, 4)])
+def test_replay_holds_tokens_of_any_vocabulary_within_its_budget(
+    vocabulary: int, token_bytes: int, tmp_path: Path
+) -> None:
+    """Each comes back as it was, through a checkpoint too, and costs what its type needs."""
+    brain = MODELS["baseline"](BRAINS["baseline"](width=8, layers=1, heads=2), vocabulary)
+    task = [[START, vocabulary - 1 - i, ANSWER, vocabulary // 2, END] for i in range(20)]
+    replay = Replay(CPU, 5, budget=160)
+    learn(brain, task, replay, steps=2)
+    kept = replay.lessons()
+    assert len(kept) == 152 // (5 * token_bytes + 2) and all(one in task for one in kept)
+    assert replay.stored_bytes() == 8 + len(kept) * (5 * token_bytes + 2) <= replay.budget
+    save_checkpoint(tmp_path, 1, dict(replay.held), {})
+    found, _ = load_newest(tmp_path)
+    assert found is not None
+    again = Replay(CPU, 5)
+    again.held = found.tensors
+    assert again.lessons() == kept
+    learn(brain, task, replay, steps=2)
+
+
+@pytest.mark.parametrize("strategy", ["naive", "joint", "frozen", "replay", "der", "ewc", "lwf", "l2", "fast", "slots"])
+def test_whatever_a_brain_practises_with_is_placed_on_its_machine(strategy: str) -> None:
+    """Every batch that the brain, or a copy of it, is given was placed; so was every penalty."""
+    placed: list[Any] = []
+
+    class Noting(Machine):
+        def place(self, what: Any) -> Any:
+            placed.append(what)
+            return super().place(what)
+
+    def check(_: Any, given: tuple[Tensor, ...]) -> None:
+        met.append(len(given[0]))
+        assert any(given[0] is one or given[0]._base is one for one in placed)
+
+    met: list[int] = []
+    brain, plan = small("qor"), STRATEGIES[strategy](Noting(torch.device("cpu"), "fp32", 1), 5)
+    brain.register_forward_pre_hook(check)
+    for task in (FIRST, SECOND):
+        learn(brain, task, plan, steps=3)
+    assert len(met) >= 3 and sum(isinstance(one, Tensor) and one.ndim == 0 for one in placed) >= 3
+
+
+def test_the_arena_learns_on_the_device_that_was_chosen(tmp_path: Path) -> None:
+    """The CPU, if nothing is said; one that is not there is refused."""
+    tuned, missing = settings(), "mps" if torch.cuda.is_available() else "cuda"
+    assert ArenaConfig().device == "cpu"
+    config = ArenaConfig(stream="same-subjects", facts=2, width=16, device=missing)
+    with pytest.raises(ConfigError, match=f"device must be one that is there; got {missing}"):
+        next(compete(config, find_contestant("baseline", tuned), 0, "forward", tmp_path, tuned))

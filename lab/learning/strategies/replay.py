@@ -21,7 +21,8 @@ from lab.models import Brain
 
 
 class Replay(Strategy):
-    """`held` has the tokens of all lessons end to end (int16), how long each is, and how many were ever seen."""
+    """`held` has the tokens of all lessons end to end (uint16, or int32 where the vocabulary needs it), how long each is (uint16), and
+    how many were ever seen."""
 
     def __init__(
         self, machine: Machine, seed: int = 0, *, budget: int = 8192, rows: int = 16, weight: float = 1.0
@@ -38,6 +39,10 @@ class Replay(Strategy):
 
     def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
         self._brain, self._random = brain, self.draws("replay")
+        with torch.no_grad():
+            logits, _ = brain(self.machine.place(torch.zeros(1, 1, dtype=torch.int64)))
+        self._vocabulary: int = logits.shape[-1]
+        self._kind = torch.uint16 if self._vocabulary <= 2**16 else torch.int32
         return list(brain.parameters())
 
     def lessons(self) -> list[list[int]]:
@@ -50,7 +55,7 @@ class Replay(Strategy):
         count = len(self._stands)
         drawn = torch.randint(count, (min(self.rows, count),), generator=self._random).tolist() if count else []
         chosen = [self._stands[i] for i in drawn]
-        self._rehearsed = int(self.held["lengths"][chosen].sum()) if chosen else 0
+        self._rehearsed = sum(self.held["lengths"][chosen].tolist()) if chosen else 0
         return chosen
 
     def rehearsed(self) -> int:
@@ -65,7 +70,7 @@ class Replay(Strategy):
 
     def price(self, lesson: Lesson) -> int:
         """Bytes that one stored lesson costs."""
-        return 2 * len(lesson) + 2
+        return self._kind.itemsize * len(lesson) + 2
 
     def finish(self, lessons: Sequence[Lesson]) -> None:
         old = self.lessons()
@@ -73,6 +78,8 @@ class Replay(Strategy):
         seen = int(self.held["seen"]) if "seen" in self.held else 0
         for lesson in lessons:  # of equally long lessons that still stand each is equally likely to be kept
             seen += 1
+            if len(lesson) >= 2**16:
+                continue
             room = self.budget - 8 - sum(map(self.price, kept))
             if self.price(lesson) <= room:
                 kept.append(list(lesson))
@@ -83,8 +90,8 @@ class Replay(Strategy):
                 while sum(map(self.price, kept)) > self.budget - 8:
                     kept.pop(int(torch.randint(len(kept), (1,), generator=draws)))
         self.held = {
-            "tokens": torch.tensor([token for lesson in kept for token in lesson], dtype=torch.int16),
-            "lengths": torch.tensor([len(lesson) for lesson in kept], dtype=torch.int16),
+            "tokens": torch.tensor([token for lesson in kept for token in lesson], dtype=self._kind),
+            "lengths": torch.tensor([len(lesson) for lesson in kept], dtype=torch.uint16),
             "seen": torch.tensor(seen),
         }
         super().finish(lessons)
@@ -101,17 +108,12 @@ class DER(Replay):
         answer = int(answers_of(pad([lesson])).sum())
         return super().price(lesson) + answer * self._vocabulary * 2
 
-    def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
-        with torch.no_grad():
-            self._vocabulary = int(brain(torch.zeros(1, 1, dtype=torch.int64))[0].shape[-1])
-        return super().begin(brain, old_loss)
-
     def penalty(self, batch: Tensor, logits: Tensor) -> Tensor:
         chosen = self._choose()
         if not chosen:
             return torch.zeros(())
         kept = self.lessons()
-        old = pad([kept[i] for i in chosen])
+        old = self.machine.place(pad([kept[i] for i in chosen]))
         with self.machine.autocast():
             said = self._brain(old[:, :-1])[0].float()
         told = answers_of(old)
@@ -132,6 +134,6 @@ class DER(Replay):
             if tuple(lesson) in before:
                 parts.append(stored[before[tuple(lesson)]])
             else:
-                batch = pad([lesson])
+                batch = self.machine.place(pad([lesson]))
                 parts.append(self._brain(batch[:, :-1])[0][answers_of(batch)].to(torch.float16))
         self.held["logits"] = torch.cat(parts) if parts else torch.empty(0, self._vocabulary, dtype=torch.float16)
