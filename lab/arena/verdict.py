@@ -52,8 +52,8 @@ def compare(
     difference = estimate([ours[seed] - theirs[seed] for seed in seeds])
     if difference.seeds < 2:
         return difference, f"One seed declares no winner: {name} has {difference.mean:+.2f} {what} against {control}."
-    told = f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}] {what}, {difference.seeds} seeds"
+    figures = f"{difference.mean:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}] {what}, {difference.seeds} seeds"
     if difference.low <= 0 <= difference.high:
-        return difference, f"{name} against {control}: {NO_DIFFERENCE} ({told})."
+        return difference, f"{name} against {control}: {NO_DIFFERENCE} ({figures})."
     better = "better" if difference.mean > 0 else "worse"
-    return difference, f"{name} is {better} than {control}: {told}."
+    return difference, f"{name} is {better} than {control}: {figures}."

@@ -60,14 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     add_run_commands(command)
     preview = command("preview", _preview, "Show the first documents of some data.")
     add_flags(preview, SECTIONS["data"])
-    bench = command(
-        "bench",
-        _bench,
-        "Measure speed on this machine, medians of interleaved runs; or fit what a mind judges its notes by.",
-    )
-    bench.add_argument(
-        "what", choices=("train", "generate", "store", "page", "learn", "mind", "judgement"), help="What to measure."
-    )
+    about = "Measure speed on this machine, medians of interleaved runs; or fit what a mind judges its notes by."
+    bench = command("bench", _bench, about)
+    kinds = ("train", "generate", "store", "page", "learn", "mind", "judgement")
+    bench.add_argument("what", choices=kinds, help="What to measure.")
     bench.add_argument("--data", help="learn: the text file to learn from.")
     bench.add_argument("--minutes", type=float, default=3.0, help="learn: minutes for each brain.")
     bench.add_argument("--seeds", type=int, default=1, help="learn: seeds for each brain.")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.cli.flags import add_flags, options_of
+from lab.cli.runs import end_badly
 from lab.config import ArenaConfig, arena_line, build_arena
 from lab.store import ARENA, ArenaLog, Run, RunStore
 
@@ -84,13 +85,7 @@ def _accompany(store: RunStore, run: Run, arguments: argparse.Namespace) -> int:
             print("stopping: what is whole is kept …", file=sys.stderr, flush=True)
     if run.status in ("finished", "stopped"):
         return _report(store, run, arguments)
-    message = str(run.record.get("message"))
-    if run.record.get("traceback"):
-        print(run.record["traceback"], file=sys.stderr)
-    if arguments.json:
-        print(json.dumps({"run": run.id, "status": run.status, "error": message}))
-    print(f"error: {message}", file=sys.stderr)
-    return 2 if run.status == "failed" else 1
+    return end_badly(run, arguments.json, "status")
 
 
 def _report(store: RunStore, run: Run, arguments: argparse.Namespace) -> int:

@@ -84,13 +84,16 @@ def _accompany(store: RunStore, run: Run, arguments: argparse.Namespace, offset:
             print("stopping: the run saves its state …", file=sys.stderr, flush=True)
             records = jobs.follow(store, run, run.events.stat().st_size if run.events.exists() else 0)
     run = jobs.refresh(store, run)
-    if run.status in ("finished", "stopped"):
-        return 0
+    return end_badly(run, arguments.json, "kind") if run.status not in ("finished", "stopped") else 0
+
+
+def end_badly(run: Run, as_json: bool, key: str) -> int:
+    """Say why a run did not end well, with its status under `key` where that is JSON; gives the exit code."""
     if run.record.get("traceback"):
         print(run.record["traceback"], file=sys.stderr)
     message = str(run.record.get("message"))
-    if arguments.json:
-        print(json.dumps({"kind": run.status, "run": run.id, "error": message}), flush=True)
+    if as_json:
+        print(json.dumps({key: run.status, "run": run.id, "error": message}), flush=True)
     print(f"error: {message}", file=sys.stderr)
     return 2 if run.status == "failed" else 1
 

@@ -18,7 +18,7 @@ from scipy.special import expit
 from lab.config import MindConfig
 from lab.data.curriculum.facts import MadeFact, make_fact
 from lab.data.curriculum.phrasing import roughen
-from lab.exam.measure import unlike
+from lab.exam.measure import draw_facts
 from lab.memory import RecallIndex
 from lab.mind.reader import MarksReader, Note
 from lab.mind.reader.judgement import ALIKE, ALONE, EVIDENCE, evidence, likenesses
@@ -37,17 +37,17 @@ class Pair:
     answers: bool
 
 
-def _made(rng: random.Random, count: int, told: Sequence[MadeFact] = (), *, of_me: bool = False) -> list[MadeFact]:
-    """Facts that do not clash, nor with what was told; half of them say of others what was told of some, or all are `of_me`."""
+def _made(rng: random.Random, count: int, taught: Sequence[MadeFact] = (), *, of_me: bool = False) -> list[MadeFact]:
+    """Facts that do not clash, nor with those `taught`; half of them say of others what those say of some, or all are `of_me`."""
 
     def make() -> MadeFact:
         while True:
-            alike = rng.choice(told).relation.name if told and not of_me and rng.random() < 0.5 else None
+            alike = rng.choice(taught).relation.name if taught and not of_me and rng.random() < 0.5 else None
             fact = make_fact(rng, alike, unseen=rng.random() < 0.15)
             if not of_me or fact.subject.person == "first":
                 return fact
 
-    return unlike(count, make, told)
+    return draw_facts(count, make, taught)
 
 
 def gather(
@@ -64,23 +64,23 @@ def _ask_a_mind(reader: MarksReader, rng: random.Random, count: int, *, of_me: b
     facts = _made(rng, count, of_me=of_me)
     facts += _made(rng, count, facts, of_me=of_me)
     wordings = [rng.randrange(min(len(f.relation.say), len(f.relation.ask))) for f in facts]
-    told = [fact.say(wording) for fact, wording in zip(facts[:count], wordings, strict=False)]
-    notes, index = _notes(reader, [roughen(text, rng) for text in told] if of_me else told), RecallIndex()
+    said = [fact.say(wording) for fact, wording in zip(facts[:count], wordings, strict=False)]
+    notes, index = _notes(reader, [roughen(text, rng) for text in said] if of_me else said), RecallIndex()
     for number, note in enumerate(notes):
         index.add(number, [note.text, *note.questions])
     for number, (fact, wording) in enumerate(zip(facts, wordings, strict=True)):
         wordings_asked = (0, -1, rng.randrange(len(fact.relation.ask)))
         question = fact.ask(wording if fact.relation.paired else rng.choice(wordings_asked))
         question = roughen(question, rng) if of_me else question
-        found = index.search(question, MindConfig().notes_open)
-        (rows,) = evidence(reader, [(question, [(notes[place], alike) for place, alike in found])], count)
-        yield from (Pair(row, place == number) for (place, _), row in zip(found, rows, strict=True) if row)
+        likeness = index.search(question, MindConfig().notes_open)
+        (rows,) = evidence(reader, [(question, [(notes[place], alike) for place, alike in likeness])], count)
+        yield from (Pair(row, place == number) for (place, _), row in zip(likeness, rows, strict=True) if row)
 
 
-def _notes(reader: MarksReader, told: list[str]) -> list[Note]:
+def _notes(reader: MarksReader, texts: list[str]) -> list[Note]:
     """Notes with the questions that the brain finds in them."""
-    found = reader.questions_of(told)
-    return [Note(text, tuple(question for question, _ in own)) for text, own in zip(told, found, strict=True)]
+    cues = reader.questions_of(texts)
+    return [Note(text, tuple(question for question, _ in own)) for text, own in zip(texts, cues, strict=True)]
 
 
 def gather_changes(reader: MarksReader, seed: str, count: int) -> Iterator[Pair]:
@@ -113,8 +113,8 @@ def fit(pairs: list[Pair], ridge: float = 0.05) -> NDArray[np.float64]:
         nats = np.logaddexp(0, logits).sum() - answers @ logits + ridge / 2 * weights @ weights
         return float(nats), seen.T @ (expit(logits) - answers) + ridge * weights
 
-    found = minimize(loss, np.zeros(seen.shape[1]), jac=True, method="BFGS", options={"gtol": 1e-6})
-    return np.asarray(found.x)
+    optimum = minimize(loss, np.zeros(seen.shape[1]), jac=True, method="BFGS", options={"gtol": 1e-6})
+    return np.asarray(optimum.x)
 
 
 def calibrate(
@@ -126,15 +126,15 @@ def calibrate(
     """
     readers = [MarksReader(load_brain(folder)[1], folder=folder) for folder in brains]
     used = readers[0].fitted
-    found = [pair for reader in readers for pair in gather(reader, seed, minds, of_one)]
-    conceivable = [pair for pair in found if len(pair.evidence) == len(EVIDENCE)]
-    alone = [Pair(pair.evidence[:ALONE], pair.answers) for pair in found]
+    pairs = [pair for reader in readers for pair in gather(reader, seed, minds, of_one)]
+    conceivable = [pair for pair in pairs if len(pair.evidence) == len(EVIDENCE)]
+    alone = [Pair(pair.evidence[:ALONE], pair.answers) for pair in pairs]
     changes = [pair for reader in readers for pair in gather_changes(reader, seed, max(minds))]
     return {
         f"{about}: {name}": (now, float(weight))
-        for about, names, weights, pairs in (
+        for about, names, weights, chosen in (
             ("answers alone", EVIDENCE[:ALONE], used.alone, alone), ("answers", EVIDENCE, used.answers, conceivable),
             ("about one", ALIKE, used.about_one, changes),
         )
-        for name, now, weight in zip(names, weights, fit(pairs), strict=True)
+        for name, now, weight in zip(names, weights, fit(chosen), strict=True)
     }  # fmt: skip

@@ -53,10 +53,10 @@ def facts_for_exam(
     """Make `count` facts that clash neither with each other nor with those `taught`; `unseen` None takes relations of both
     kinds."""
     rng = random.Random(f"exam {seed}")
-    return unlike(count, lambda: make_fact(rng, unseen=rng.random() < 0.15 if unseen is None else unseen), taught)
+    return draw_facts(count, lambda: make_fact(rng, unseen=rng.random() < 0.15 if unseen is None else unseen), taught)
 
 
-def unlike(count: int, make: Callable[[], MadeFact], taught: Sequence[MadeFact] = ()) -> list[MadeFact]:
+def draw_facts(count: int, make: Callable[[], MadeFact], taught: Sequence[MadeFact] = ()) -> list[MadeFact]:
     """So many of the facts that `make` draws as clash neither with each other nor with those `taught`."""
     facts: list[MadeFact] = []
     while len(facts) < count:
