@@ -9,7 +9,6 @@ from types import ModuleType
 
 import pytest
 import torch
-from conftest import tiny
 
 from lab.arena import compete, find_contestant, settings
 from lab.config import FAMILIES, ArenaConfig
@@ -18,6 +17,7 @@ from lab.learning import look_inside, train, write
 from lab.mind import Mind
 from lab.models import build
 from lab.models.checkpoint import load_brain
+from tests.conftest import tiny
 
 README = Path(__file__).parents[1] / "lab" / "README.md"
 

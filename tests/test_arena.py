@@ -43,11 +43,12 @@ from lab.config import ArenaConfig, ConfigError, TrainingConfig, build_arena
 from lab.events import Answered, Contested, Scored, TaskEnded, to_record
 from lab.jobs.arena import cells_of, check_arena, run_cell
 from lab.learning import STRATEGIES, Strategy, choose_machine
+from lab.learning.strategies.replay import Replay
 from lab.models import count_parameters
 from lab.report import contested_rows, export_arena, report
 from lab.store import ArenaLog, LogWriter, Run, RunStore, connect
 from lab.store.runs import now
-from lab.text import LAB
+from lab.text import LAB, Exchange, Lesson
 from tests.conftest import wait_until
 
 TINY: dict[str, Any] = {
@@ -278,7 +279,7 @@ def test_past_data_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     kept: list[Any] = []
 
     class Peeking(Strategy):
-        def finish(self, lessons: Sequence[Sequence[int]]) -> None:
+        def finish(self, lessons: Sequence[Lesson]) -> None:
             kept.append(lessons)
             self.copied = list(lessons)
             super().finish(lessons)
@@ -292,7 +293,7 @@ def test_past_data_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(STRATEGIES, "peeking", Peeking)
     with pytest.raises(PastDataError, match="must stay closed"):
         list(compete(tiny(), find_contestant("baseline+peeking", TUNED), 1, "forward", tmp_path, TUNED))
-    lessons = OpenLessons([[1]])
+    lessons = OpenLessons([LAB.lesson(Exchange("q", "a"))])
     lessons.close()
     for look in (len, list, lambda some: some[0]):
         with pytest.raises(PastDataError):
@@ -308,6 +309,7 @@ def test_replay_keeps_to_its_bytes(name: str, budget: int) -> None:
     from lab.models import build
 
     brain = build("baseline", brain_config(find_contestant("baseline", TUNED), config, TUNED))
+    assert isinstance(strategy, Replay)
     for task in make_stream(config, 1, "forward"):
         lessons = [LAB.lesson(e.exchange) for e in task.train]
         strategy.meet((), LAB)

@@ -69,13 +69,13 @@ def test_the_shown_command_makes_the_same_run() -> None:
     """command_line and the parser are inverses, for odd values too."""
     from lab.cli import _parser
     from lab.cli.flags import options_of
-    from lab.config import BRAINS, SECTIONS, RunConfig
+    from lab.config import option_kinds
 
     config = build_config(
         {"model": "baseline", "preset": "nano", "prompt": 'it\'s "so" $HOME', "lr": 1e-4, "compile": True}
     )
     words = shlex.split(command_line(config))[3:]
-    parsed = build_config(options_of(_parser().parse_args(words), (RunConfig, *SECTIONS.values(), *BRAINS.values())))
+    parsed = build_config(options_of(_parser().parse_args(words), option_kinds()))
     assert parsed == config
 
 

@@ -26,7 +26,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from lab import models
 from lab.api import create_api
-from lab.config import ConfigError, MindConfig, QORConfig
+from lab.config import ConfigError, MindConfig
+from lab.config.brains.qor import QORConfig
 from lab.disk import DiskFullError, explain_disk, write_durably
 from lab.jobs import nights
 from lab.mind import Minds

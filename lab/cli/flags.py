@@ -7,25 +7,24 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, get_type_hints
 
-from lab.config import BRAINS, SECTIONS, RunConfig
+from lab.config import FAMILIES, option_kinds
 
 
 def add_option_flags(parser: argparse.ArgumentParser) -> None:
     """Add a flag for every field of every config; one that only some models have says so."""
     owners: dict[str, list[str]] = {}
-    for name, brain in BRAINS.items():
-        for spec in fields(brain):
+    for name, family in FAMILIES.items():
+        for spec in fields(family.config):
             owners.setdefault(spec.name, []).append(name)
     done: set[str] = set()
-    kinds: tuple[type[Any], ...] = (RunConfig, *SECTIONS.values(), *BRAINS.values())
-    for kind in kinds:
+    for kind in option_kinds():
         hints = get_type_hints(kind)
         for spec in fields(kind):
             if "help" not in spec.metadata or spec.name in done:
                 continue
             done.add(spec.name)
-            of = owners.get(spec.name, list(BRAINS))
-            _add_flag(parser, spec, hints[spec.name], "" if len(of) == len(BRAINS) else f" Only {', '.join(of)}.")
+            of = owners.get(spec.name, list(FAMILIES))
+            _add_flag(parser, spec, hints[spec.name], "" if len(of) == len(FAMILIES) else f" Only {', '.join(of)}.")
 
 
 def add_flags(parser: argparse.ArgumentParser, kind: type[Any], without: Sequence[str] = ()) -> None:

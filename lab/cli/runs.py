@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.cli.flags import add_option_flags, options_of
-from lab.config import BRAINS, RECIPES, SECTIONS, ConfigError, RunConfig, build_config, changed_options, command_line
+from lab.config import RECIPES, ConfigError, build_config, changed_options, command_line, option_kinds
 from lab.store import Run, RunStore, query, refresh_database
 from lab.store.summary import summaries
 
@@ -18,7 +18,7 @@ def add_run_commands(command: Any) -> None:
     """Add the commands that are about runs."""
     train = command("train", _train, "Train a brain; Ctrl-C saves it and stops.", json_help="print one event a line")
     add_option_flags(train)
-    train.add_argument("--recipe", choices=tuple(RECIPES), help="Options of a long training; those you name win.")
+    train.add_argument("--recipe", choices=RECIPES, help="Options of a long training; those you name win.")
     train.add_argument("--detach", action="store_true", help="Return at once; the run goes on by itself.")
     resume = command("resume", _resume, "Go on with a run that ended early.", json_help="print one event a line")
     resume.add_argument("--detach", action="store_true", help="Return at once; the run goes on by itself.")
@@ -46,7 +46,7 @@ def add_run_commands(command: Any) -> None:
 def _train(arguments: argparse.Namespace) -> int:
     from lab import jobs
 
-    options = options_of(arguments, (RunConfig, *SECTIONS.values(), *BRAINS.values()))
+    options = options_of(arguments, option_kinds())
     config = build_config({"recipe": arguments.recipe, **options})
     store = RunStore()
     run = jobs.launch(config, store)

@@ -19,10 +19,11 @@ from lab.config.runs import (
     changed_options,
     command_line,
     flatten_config,
+    option_kinds,
 )
 
 __all__ = [
     "CONTROL", "DEFAULT", "FAMILIES", "PRESETS", "RECIPES", "SECTIONS", "STARTERS", "WORLD_STREAMS", "ArenaConfig", "BrainConfig",
     "ConfigError", "DataConfig", "Family", "MindConfig", "RunConfig", "TrainingConfig", "arena_line", "build_arena", "build_config",
-    "changed_options", "check_limits", "command_line", "flatten_config", "option",
+    "changed_options", "check_limits", "command_line", "flatten_config", "option", "option_kinds",
 ]  # fmt: skip

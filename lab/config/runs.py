@@ -110,6 +110,11 @@ RECIPES = ("starter",)  # a long training in one word, with the options of each 
 SECTIONS: dict[str, type[Any]] = {"data": DataConfig, "training": TrainingConfig}
 
 
+def option_kinds() -> tuple[type[Any], ...]:
+    """Give every config that a run's options belong to."""
+    return RunConfig, *SECTIONS.values(), *(family.config for family in FAMILIES.values())
+
+
 def build_config(options: dict[str, Any]) -> RunConfig:
     """Make a RunConfig from flat option names; whatever is left out takes the recipe's, preset's or default value.
 
@@ -118,18 +123,18 @@ def build_config(options: dict[str, Any]) -> RunConfig:
     left = dict(options)
     recipe, model, preset = left.pop("recipe", None), left.pop("model", DEFAULT), left.pop("preset", "tiny")
     for name, value, known in (
-        ("recipe", recipe or RECIPES[0], RECIPES),
+        ("recipe", recipe, (None, *RECIPES)),
         ("model", model, FAMILIES),
         ("preset", preset, PRESETS),
     ):
         if value not in tuple(known):
-            raise ConfigError(f"{name} must be one of {', '.join(known)}; got {value!r}.", name)
+            raise ConfigError(f"{name} must be one of {', '.join(filter(None, known))}; got {value!r}.", name)
     family = FAMILIES[model]
     left = {**(family.starter if recipe else {}), **left}
     sections: dict[str, Any] = {}
     for name, kind in {"brain": family.config, **SECTIONS}.items():
-        known = {spec.name for spec in fields(kind)}
-        chosen = {key: left.pop(key) for key in list(left) if key in known}
+        own = {spec.name for spec in fields(kind)}
+        chosen = {key: left.pop(key) for key in list(left) if key in own}
         sections[name] = kind(**({**family.presets[preset], **chosen} if name == "brain" else chosen))
     for name in left:
         owners = [other for other, has in FAMILIES.items() if name in {spec.name for spec in fields(has.config)}]

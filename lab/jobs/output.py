@@ -41,7 +41,7 @@ def export_tables(store: RunStore, runs: list[Run], folder: Path, kind: str) -> 
 def export_starter(run: Run, folder: Path) -> list[Path]:
     """Write a finished run to `folder` as a starter: its brain in bf16, what it knows by heart, and its log."""
     from lab.learning import export_trained
-    from lab.mind.retention import write_by_heart
+    from lab.mind.night.retention import write_by_heart
 
     if run.status != "finished":
         raise ConfigError(f"a starter must come from a finished run; {run.id} is {run.status}. Resume it.", "run")

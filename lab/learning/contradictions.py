@@ -29,5 +29,7 @@ class Contradictions:
     def against(self, tokens: Sequence[int]) -> bool:
         """Say whether an old lesson answers a new one's question otherwise."""
         old = recited(self._template, tokens)
-        near = self._index.search(old.question, 1) if old else []
-        return bool(old and near) and near[0][1] >= SAME and self._answers[near[0][0]] != old.reply
+        if old is None:
+            return False
+        near = self._index.search(old.question, 1)
+        return bool(near) and near[0][1] >= SAME and self._answers[near[0][0]] != old.reply

@@ -47,8 +47,4 @@ class Baseline(Brain):
         return self.embedding.score(x), Layers(tuple(after))
 
     def parts(self) -> dict[str, tuple[nn.Module, ...]]:
-        return {
-            "attention": tuple(block.attention for block in self.blocks),
-            "mlp": tuple(block.mlp for block in self.blocks),
-            "memory": tuple(block.slots for block in self.blocks if block.slots is not None),
-        }
+        return self.of_blocks("attention", "mlp", "slots")

@@ -8,6 +8,7 @@ changed in place by a later call, so it can be kept and gone back to.
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -106,9 +107,16 @@ class Brain(nn.Module, ABC):
         """Do what follows an optimiser step: balance, decay, count."""
 
     def parts(self) -> dict[str, tuple[nn.Module, ...]]:
-        """Give the modules of each kind, first block to last, by the names that strategies ask for: attention, mlp, memory,
-        fast, medium, deep …"""
+        """Give the modules of each kind, first block to last, by the names that strategies ask for: attention, mlp, slots, fast …"""
         return {}
+
+    def of_blocks(self, *names: str) -> dict[str, tuple[nn.Module, ...]]:
+        """Give the modules that blocks have under each dotted name, first block to last, by the last part of the name."""
+        found = {}
+        for name in names:
+            modules = (operator.attrgetter(name)(block) for block in self.get_submodule("blocks").children())
+            found[name.rpartition(".")[2]] = tuple(module for module in modules if module is not None)
+        return found
 
     def bands(self) -> list[Band]:
         """Give all parameters by band, fast first: those of a `slow` part move once in its period, all others at every step."""

@@ -111,7 +111,7 @@ def add_slots(blocks: nn.ModuleList, config: BrainConfig) -> None:
 
 def memory_of(brain: Brain) -> ProductKeyMemory:
     """Give a brain's memory layer. Raises ConfigError where it has none."""
-    for module in brain.parts().get("memory", ()):
+    for module in brain.parts().get("slots", ()):
         if isinstance(module, ProductKeyMemory):
             return module
     raise ConfigError("memory_slots must be there for this strategy; got 0. Try 4096.", "memory_slots")

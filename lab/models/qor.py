@@ -64,14 +64,7 @@ class QOR(Brain):
         return self.embedding.score(x), Layers(tuple(after))
 
     def parts(self) -> dict[str, tuple[nn.Module, ...]]:
-        return {
-            "attention": tuple(block.attention for block in self.blocks),
-            "live": tuple(block.live for block in self.blocks),
-            **{
-                band: tuple(getattr(block.memory, band) for block in self.blocks) for band in ("fast", "medium", "deep")
-            },
-            "memory": tuple(block.slots for block in self.blocks if block.slots is not None),
-        }
+        return self.of_blocks("attention", "live", "memory.fast", "memory.medium", "memory.deep", "slots")
 
     def measures(self, state: Layers) -> dict[str, Tensor]:
         return {"fire_rate": torch.stack([state[i].live.fired for i in range(len(self.blocks))]).mean()}

@@ -17,14 +17,16 @@ from types import TracebackType
 from typing import Any, BinaryIO, Concatenate, ParamSpec, TypeVar
 
 LONGEST_LINE = 2**24  # bytes; what is longer was not written by us
-P, R, Self = ParamSpec("P"), TypeVar("R"), TypeVar("Self")
+P = ParamSpec("P")
+R = TypeVar("R")
+Locked = TypeVar("Locked")
 
 
-def alone(method: Callable[Concatenate[Self, P], R]) -> Callable[Concatenate[Self, P], R]:
+def alone(method: Callable[Concatenate[Locked, P], R]) -> Callable[Concatenate[Locked, P], R]:
     """Let one thread at a time into the methods of an object that has a `lock`: several tabs look at one run."""
 
     @wraps(method)
-    def locked(self: Self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def locked(self: Locked, *args: P.args, **kwargs: P.kwargs) -> R:
         with self.lock:  # type: ignore[attr-defined]
             return method(self, *args, **kwargs)
 

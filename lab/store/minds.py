@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def mind_rows(home: Path) -> dict[str, pd.DataFrame]:
                     name: [{**row, "mind": _name(folder)} for row in sql.execute(f"SELECT * FROM {name}")]
                     for name in ("traces", "nights", "messages")
                 }
-            found["traces"] += _usable(lambda row, config=config: _trace(row, config), rows["traces"])
+            found["traces"] += _usable(partial(_trace, config=config), rows["traces"])
             found["nights"] += _usable(_night, rows["nights"])
             found["asked"] += _usable(_asked, [row for row in rows["messages"] if '"answer"' in str(row["about"])])
     columns = {table: [column.split()[0] for column in text.split(", ")] for table, text in TABLES.items()}

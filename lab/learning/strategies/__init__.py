@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from lab.learning.strategies.bands import Bands
-from lab.learning.strategies.contract import Lesson, Strategy
+from lab.learning.strategies.contract import Strategy
 from lab.learning.strategies.dreaming import Dreams, Held
 from lab.learning.strategies.ewc import EWC
 from lab.learning.strategies.fast_band import FastBand
@@ -15,6 +15,7 @@ from lab.learning.strategies.lwf import LwF
 from lab.learning.strategies.replay import DER, Replay
 from lab.learning.strategies.slots import Slots
 from lab.learning.strategies.sparse import Sparse
+from lab.text import Lesson
 
 STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "naive": Strategy, "joint": Joint, "frozen": Frozen, "replay": Replay, "der": DER, "ewc": EWC, "lwf": LwF, "l2": L2SP,

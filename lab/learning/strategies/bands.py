@@ -22,9 +22,10 @@ from lab.config import ConfigError
 from lab.learning.dreams import Anchor, dream
 from lab.learning.machine import Machine
 from lab.learning.practice import Practice, copy_brain, practise
-from lab.learning.strategies.contract import Lesson, Strategy, hash_seed, open_only
+from lab.learning.strategies.contract import Strategy, hash_seed, open_only
 from lab.learning.strategies.dreaming import Held
 from lab.models import Brain
+from lab.text import Lesson
 
 
 def split_speeds(brain: Brain) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

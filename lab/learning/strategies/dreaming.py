@@ -12,9 +12,9 @@ from lab.learning.contradictions import Contradictions
 from lab.learning.dreams import Anchor, Dream, dream
 from lab.learning.machine import Machine
 from lab.learning.practice import copy_brain
-from lab.learning.strategies.contract import Lesson, Strategy
+from lab.learning.strategies.contract import Strategy
 from lab.models import Brain
-from lab.text import LAB, Template
+from lab.text import LAB, Lesson, Template
 
 
 class Held(Strategy):

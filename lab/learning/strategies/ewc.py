@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from lab.data import Batch
 from lab.learning.machine import Machine
 from lab.learning.practice import answer_loss
-from lab.learning.strategies.contract import Lesson, Strategy
+from lab.learning.strategies.contract import Strategy
 from lab.models import Brain
+from lab.text import Lesson
 
 BATCHES, ROWS = 16, 8
 

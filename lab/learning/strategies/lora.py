@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from lab.learning.strategies.contract import Lesson, Strategy, open_only
+from lab.learning.strategies.contract import Strategy, open_only
 from lab.models import Brain
+from lab.text import Lesson
 
 RANK = 16
 

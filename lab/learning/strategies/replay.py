@@ -16,9 +16,9 @@ from lab.data import Batch, pad_lessons
 from lab.learning.contradictions import Contradictions
 from lab.learning.machine import Machine
 from lab.learning.practice import answer_loss, answers_of
-from lab.learning.strategies.contract import Lesson, Strategy
+from lab.learning.strategies.contract import Strategy
 from lab.models import Brain
-from lab.text import Template
+from lab.text import Lesson, Template
 
 
 class Replay(Strategy):

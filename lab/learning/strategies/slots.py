@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from lab.learning.strategies.contract import Lesson, Strategy, open_only
+from lab.learning.strategies.contract import Strategy, open_only
 from lab.models import Brain
 from lab.models.memory import memory_of
+from lab.text import Lesson
 
 
 class Slots(Strategy):

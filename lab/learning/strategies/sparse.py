@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from lab.data import Batch, pad_lessons
 from lab.learning.machine import Machine
-from lab.learning.strategies.contract import Lesson, Strategy, open_only
+from lab.learning.strategies.contract import Strategy, open_only
 from lab.models import Brain
 from lab.models.memory import memory_of
+from lab.text import Lesson
 
 ROWS = 8  # lessons in a background batch
 BATCHES = 16  # background batches of dreams, where a caller has some
