@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 
 from lab.memory import Trace
 from lab.mind.judgement import MAYBE_SAME, Note, about_one, beliefs
-from lab.mind.messages import checked, differ_in_a_word, plain
+from lab.mind.messages import checked, differ_in_a_word, fixed_words, other_subject, plain
 from lab.mind.notes import Notes
 from lab.mind.replies import WEIGHTS as FROM_WEIGHTS
 from lab.mind.replies import Answer, MindError, unknown
@@ -95,7 +94,14 @@ class Asking:
         enough, chosen = 1 - believed_from * self.skills.unknown_threshold, list[tuple[float, Trace, str] | None]()
         believed = beliefs(self.skills, asked, len(self.notes.live))
         for question, some, sure_of in zip(questions, found, believed, strict=True):
-            likely = [(sure, trace) for sure, (trace, _) in zip(sure_of, some, strict=True) if sure > 0]
+            missing = [
+                len(fixed_words(question) - fixed_words(trace.text)) for trace, _ in some
+            ]  # room 5 is not room 6
+            likely = [
+                (sure, trace)
+                for sure, (trace, _), lacks in zip(sure_of, some, missing, strict=True)
+                if sure > 0 and lacks == min(missing)
+            ]
             one = self._said(question, [(sure, trace) for sure, trace in likely if sure >= enough], vetoed)
             chosen.append(one and (self._newer(question, one, likely, enough, vetoed) or one))
         return chosen
@@ -137,7 +143,7 @@ class Asking:
             text = self.skills.read(self.skills.open(question, [trace.text])).text
             if same < MAYBE_SAME or text is None or text.lower() in (known.lower(), *vetoed):
                 continue
-            if not differ_in_a_word(_without(old.text, known), _without(trace.text, text)):
+            if not other_subject(old.text, known, trace.text, text):
                 return sure * same, trace, text
         return None
 
@@ -197,8 +203,3 @@ def _asked_rather(question: str, old: Trace, new: Trace) -> bool:
     """Whether an older note is known to answer a question that a newer one, which has questions too, is not known to."""
     asked, also = ([plain(q) for q, _ in (*one.asked, *one.cues)] for one in (old, new))
     return bool(also) and plain(question) in asked and plain(question) not in also
-
-
-def _without(text: str, answer: str) -> str:
-    """What a note says beside its answer."""
-    return re.sub(re.escape(answer), "", text, flags=re.I)
