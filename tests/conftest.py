@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 import torch
 
-from lab.config import RunConfig, build_config
+from lab.config import BaselineConfig, MindConfig, RunConfig, build_config
 from lab.events import to_record
 from lab.learning import train
+from lab.mind import Mind
+from lab.models import build
+from lab.models.checkpoint import save_brain
 from lab.store import LogWriter, Run, RunStore
 from lab.store.runs import now
 
@@ -60,3 +63,12 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunStore]
         "lab.store.runs.STARTERS", tmp_path / "starters"
     )  # among the runs of this process there is none
     yield RunStore(tmp_path / "runs")
+
+
+def tiny_mind(home: Path, name: str = "m", **options: Any) -> Mind:
+    """A new mind on a brain of fresh weights, whose nights take a second: for what must be true whatever it says."""
+    brain = home.parent / "tiny-brain"
+    if not brain.exists():
+        save_brain(brain, "baseline", build("baseline", BaselineConfig(width=16, layers=1, heads=2)))
+    quick = {"dreams": 0, "night_steps": 2, "quizzes": 1, **options}
+    return Mind.create(name, brain, home, MindConfig(**quick))

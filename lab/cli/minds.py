@@ -8,7 +8,6 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +98,7 @@ def _taught_record(taught: Any) -> dict[str, Any]:
     return {
         "text": taught.text, "stored": [{"trace": t.id, "text": t.text, "tier": t.tier} for t in taught.traces],
         "repeated": [t.id for t in taught.repeated], "replaced": [t.id for t in taught.replaced],
+        "beside": [t.id for t in taught.beside],
     }  # fmt: skip
 
 
@@ -126,6 +126,8 @@ def _chat(arguments: argparse.Namespace) -> int:
 
 
 def _teach(arguments: argparse.Namespace) -> int:
+    from lab.mind import Taught
+
     with _mind(arguments) as mind:
         if arguments.file:
             count = mind.import_traces(Path(arguments.file))
@@ -133,7 +135,7 @@ def _teach(arguments: argparse.Namespace) -> int:
             return 0
         taught = mind.teach(arguments.text, question=arguments.question, answer=arguments.answer)
         found = mind.reflect()
-        taught = replace(taught, repeated=(*taught.repeated, *found.repeated), replaced=found.replaced)
+        taught = Taught.of((taught, found))
         print(json.dumps(_taught_record(taught)) if arguments.json else taught.text)
     return 0
 

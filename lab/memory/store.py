@@ -45,10 +45,15 @@ KINDS: dict[str, type | tuple[type, ...]] = {  # of what stands in the other col
 WHOLE: dict[str, Callable[[dict[str, Any]], bool]] = {  # what a row of the other tables must be to be given
     "vetoes": lambda row: isinstance(row["question"], str) and isinstance(row["answer"], str),
     "messages": lambda row: (
-        row["role"] in ("user", "assistant") and isinstance(row["text"], str) and isinstance(parsed(row["about"]), dict)
+        row["role"] in ("user", "assistant")
+        and isinstance(row["text"], str)
+        and isinstance(about := parsed(row["about"]), dict)
+        and isinstance(about.get("confidence", 0), int | float)
+        and isinstance(about.get("traces", []), list)
     ),
     "nights": lambda row: (
-        {"doing", "kept", "cancelled", "retained"} <= set(parsed(row["detail"]) or ())
+        isinstance(detail := parsed(row["detail"]), dict)
+        and {"doing", "kept", "cancelled", "retained"} <= detail.keys()
         and all(
             isinstance(row[name], int | float) for name in ("night", "started_at", "seconds", "replayed", "promoted")
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -86,7 +85,13 @@ class Asking:
         enough, chosen = 1 - believed_from * self.reader.unknown_threshold, list[tuple[float, Trace, str] | None]()
         believed = self.reader.believe(asked, len(self.notes.live))
         for question, some, sure_of in zip(questions, found, believed, strict=True):
-            likely = [(sure, trace) for sure, (trace, _) in zip(sure_of, some, strict=True) if sure > 0]
+            fixed = self.reader.language.fixed_words
+            missing = [len(fixed(question) - fixed(trace.text)) for trace, _ in some]  # room 5 is not room 6
+            likely = [
+                (sure, trace)
+                for sure, (trace, _), lacks in zip(sure_of, some, missing, strict=True)
+                if sure > 0 and lacks == min(missing)
+            ]
             one = self._said(question, [(sure, trace) for sure, trace in likely if sure >= enough], vetoed)
             chosen.append(one and (self._newer(question, one, likely, enough, vetoed) or one))
         return chosen
@@ -132,7 +137,7 @@ class Asking:
             text = self.reader.read(question, trace.text).text
             if same < self.reader.limits.maybe_one or text is None or text.lower() in (known.lower(), *vetoed):
                 continue
-            if not self.reader.language.differ_in_a_word(_without(old.text, known), _without(trace.text, text)):
+            if not self.reader.language.other_subject(old.text, known, trace.text, text):
                 return sure * same, trace, text
         return None
 
@@ -192,8 +197,3 @@ def _asked_rather(question: str, old: Trace, new: Trace) -> bool:
     """Whether an older note is known to answer a question that a newer one, which has questions too, is not known to."""
     asked, also = ([plain(q) for q, _ in (*one.asked, *one.cues)] for one in (old, new))
     return bool(also) and plain(question) in asked and plain(question) not in also
-
-
-def _without(text: str, answer: str) -> str:
-    """What a note says beside its answer."""
-    return re.sub(re.escape(answer), "", text, flags=re.I)

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -59,7 +60,7 @@ class Mind:
             self.origin, self.config = _read_about(folder)
             self.notes = Notes(folder / "memory.sqlite", self.config)
             self.lives: Callable[[], bool] = lambda: False  # whether a process that was begun for the coming night does
-            self._fault = ""
+            self._fault, self._looking = "", threading.Lock()
             self.weights = weights(folder, self.config)
             self._wake(*self._newest_brain())
             self.settle()
@@ -167,7 +168,7 @@ class Mind:
             parts = [self._teaching.teach(f"{question} {answer}" if text is None else checked(text), question, answer)]
         if len(self.notes.fresh()) >= BACKLOG:
             self.reflect()
-        return Taught(*(tuple(t for part in parts for t in getattr(part, kind)) for kind in ("traces", "repeated")))
+        return Taught.of(parts)
 
     def reflect(self) -> Taught:
         """Compare what was told since the last time with what was known: what was said again makes the older trace surer,
@@ -285,7 +286,8 @@ class Mind:
         """Sleep one night in this process, yielding what happens. Answers go on from the old brain meanwhile."""
         with self.notes.lock:
             night, agenda, _ = self.begin_night()
-            asleep = sleeper(self.folder).acquire()
+            with self._looking:
+                asleep = sleeper(self.folder).acquire()
         with asleep:
             learner = self.weights.begin_night(night)
             events: list[NightEvent] = []
@@ -301,10 +303,10 @@ class Mind:
     def asleep(self) -> bool:
         """Whether somebody sleeps the coming night, in this process or another."""
         try:
-            sleeper(self.folder).acquire().lock.release()
+            with self._looking, sleeper(self.folder):  # two who look at once would take each other for it
+                return self.lives()
         except Timeout:
             return True
-        return self.lives()
 
     @property
     def night_folder(self) -> Path:

@@ -22,6 +22,7 @@ from lab.mind.reader import Note, Reader, questions_alike
 from lab.mind.replies import Taught
 
 COMPARED = 3  # notes that are compared for their words, beside those that its question finds
+READ = 3  # questions of a note that an older one is asked
 SURPRISES = 100  # notes whose surprise a new one's is ranked among
 FEW = 20  # fewer than these rank nothing
 
@@ -40,20 +41,15 @@ class Reflecting:
             fresh = self.notes.fresh()
             if not fresh:
                 return Taught(())
-            found = self.reader.questions_of([note.text for note in fresh])
+            asked = self.reader.questions_of([note.text for note in fresh])
             own = [
                 replace(note, cues=note.cues or pairs, surprise=self._surprise(note))
-                for note, pairs in zip(fresh, found, strict=True)
+                for note, pairs in zip(fresh, asked, strict=True)
             ]
             self.notes.change("", update=own, settings={"surprises": json.dumps(self._surprises)})
-            repeated, replaced = list[Trace](), list[Trace]()
-            for note in fresh:
-                if note.id in self.notes.live:
-                    again, gone = self._compare(self.notes.live[note.id])
-                    repeated += again
-                    replaced += gone
+            found = [self._compare(self.notes.live[note.id]) for note in fresh if note.id in self.notes.live]
             self.notes.mark_compared(fresh[-1].id)
-            return Taught((), tuple(repeated), tuple(replaced))
+            return Taught.of(found)
 
     def _surprise(self, note: Trace) -> float:
         """The quantile of this note's surprise among those of the last ones told."""
@@ -62,36 +58,38 @@ class Reflecting:
         self._surprises = [*self._surprises, loss][-SURPRISES:]
         return rank
 
-    def _compare(self, note: Trace) -> tuple[list[Trace], list[Trace]]:
-        """Find the older notes that are about the same: the one that this one repeats, and those that it replaces."""
-        known = (*note.asked, *note.cues)
+    def _compare(self, note: Trace) -> Taught:
+        """Find the older notes that are about the same: the one that this one repeats, those that it replaces, and those that only
+        look so, which are kept beside it."""
+        known, language, limits = (*note.asked, *note.cues), self.reader.language, self.reader.limits
         if not known:
-            return [], []
-        question, answer = known[0]
-        language, gone = self.reader.language, list[Trace]()
-        for old, alike in self._about_the_same(note):
-            said = self.reader.read(question, old.text).text or ""
-            if plain(said) == plain(answer):
-                if alike >= self.reader.limits.same_question:
-                    return [self._repeat(note, old)], []
-            elif not language.may_be_many(note.text) and not language.says_more(old.text, said):
-                gone.append(old)
+            return Taught(())
+        gone, beside = list[Trace](), list[Trace]()
+        for old, alike, sure in self._about_the_same(note):
+            read = [(answer, self.reader.read(question, old.text).text or "") for question, answer in known[:READ]]
+            same = [pair for pair in read if not language.other_subject(note.text, pair[0], old.text, pair[1])]
+            if any(plain(said) == plain(answer) for answer, said in same[:1]):
+                if alike >= limits.same_question and sure >= limits.surely_one:
+                    return Taught((), (self._repeat(note, old),))
+            elif not language.may_be_many(note.text):
+                surely = same and sure >= limits.surely_one and not language.says_more(old.text, same[0][1])
+                (gone if surely else beside).append(old)
         if gone:
             self._replace(note, gone)
-        return [], gone
+        return Taught((), (), tuple(gone), tuple(beside))
 
-    def _about_the_same(self, note: Trace) -> list[tuple[Trace, float]]:
-        """The older notes that are surely about the same thing, with the likeness of their questions."""
+    def _about_the_same(self, note: Trace) -> list[tuple[Trace, float, float]]:
+        """The older notes that may be about the same thing, with the likeness of their questions and how sure that is."""
         new = Note.of(note)
         near = {trace.id: trace for trace, _ in self.notes.find(note.text, COMPARED)}
         near |= {trace.id: trace for trace, _ in self.notes.find(new.question, self.notes.config.notes_open)}
         older = [trace for number, trace in near.items() if number < note.id]
-        told = [Note.of(old) for old in older]
-        sure = self.reader.about_one(new, told)
+        its = [Note.of(old) for old in older]
+        sure = self.reader.about_one(new, its)
         return [
-            (old, questions_alike(new, its))
-            for old, its, one in zip(older, told, sure, strict=True)
-            if one >= self.reader.limits.surely_one
+            (old, questions_alike(new, what), one)
+            for old, what, one in zip(older, its, sure, strict=True)
+            if one >= self.reader.limits.perhaps_one
         ]
 
     def _repeat(self, note: Trace, old: Trace) -> Trace:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 
 from lab.memory import Trace
 from lab.text import I_DO_NOT_KNOW
@@ -37,11 +38,19 @@ def unknown(question: str, memory: str, confidence: float) -> Answer:
 
 @dataclass(frozen=True)
 class Taught:
-    """What became of something told: the traces made or strengthened, and those that they replaced."""
+    """What became of something told: the traces made or strengthened, those that they replaced, and those that look alike but may
+    be about something else, so that both are kept."""
 
     traces: tuple[Trace, ...]
     repeated: tuple[Trace, ...] = ()
     replaced: tuple[Trace, ...] = ()
+    beside: tuple[Trace, ...] = ()
+
+    @staticmethod
+    def of(parts: Iterable[Taught]) -> Taught:
+        """What became of several things told."""
+        every = [*parts]
+        return Taught(*(tuple(t for one in every for t in getattr(one, kind.name)) for kind in fields(Taught)))
 
     @property
     def text(self) -> str:
@@ -49,4 +58,5 @@ class Taught:
         said = [f"Stored in {t.tier}: “{t.text}”" for t in self.traces]
         said += [f"I knew that already; now I am surer: “{t.text}”" for t in self.repeated]
         said += [f"It replaces “{t.text}”" for t in self.replaced]
+        said += [f"I keep “{t.text}” as well" for t in self.beside[:1]]
         return ". ".join(part.rstrip(".") for part in said) + "." * bool(said)

@@ -31,6 +31,12 @@ class Language(Protocol):
     def differ_in_a_word(self, one: str, other: str) -> bool:
         """Whether two texts are the same but for one word, so that they are about two things."""
 
+    def fixed_words(self, text: str) -> set[str]:
+        """The words of a text that tell one of several things from the next: numbers, days, months, ordinals."""
+
+    def other_subject(self, one: str, value: str, other: str, its: str) -> bool:
+        """Whether two statements, with what each says, are about two things; a doubt counts too."""
+
 
 ENGLISH: Language = English()
 

@@ -6,7 +6,9 @@ import functools
 import re
 
 from lab.data.curriculum.lessons import small_talk
-from lab.memory.index import SPELLINGS, likeness
+from lab.memory.index import likeness
+from lab.mind.language import subjects
+from lab.mind.language.subjects import SPELT
 
 SENTENCE = 160  # bytes; a longer message is cut into its sentences, a trace each
 SMALL_TALK = 0.8  # likeness to a phrase of small talk from which on a text is one
@@ -23,7 +25,6 @@ MANY = re.compile(
 )  # fmt: skip
 CLAUSES = re.compile(r"\s*(?:[,;]|\band\b|\bbut\b)\s*", re.I)
 CLAUSE = re.compile(r"(i|im|my|we|our|you|your|he|his|she|her|it|its|they|their|the)\b(\W+\w+){2}", re.I)
-SPELT = SPELLINGS | {"s": "is", "m": "am", "re": "are", "ve": "have", "ll": "will"}  # what's: what is
 
 
 @functools.cache
@@ -63,3 +64,6 @@ class English:
             [SPELT.get(word, word) for word in re.sub(r"[^\w]+", " ", text.lower()).split()] for text in (one, other)
         )
         return len(a) == len(b) and sum(x != y for x, y in zip(a, b, strict=True)) == 1
+
+    fixed_words = staticmethod(subjects.fixed_words)
+    other_subject = staticmethod(subjects.other_subject)

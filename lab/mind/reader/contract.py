@@ -75,6 +75,7 @@ class Limits:
     surely_one: float = (
         0.7  # probability that two notes are about one thing: to replace in error is worse than to keep both
     )
+    perhaps_one: float = 0.5  # the same, from which on it is said that both are kept
     maybe_one: float = 0.1  # the same, from which on the newer note answers, if it is conceivable
     same_question: float = 0.95  # likeness of their questions from which on two notes with one answer say the same
     doubt: float = 0.3  # probability of not knowing above which a question and its note do not fit
