@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from lab.config import BaselineConfig, MindConfig, RunConfig, build_config
+from lab.config import FAMILIES, MindConfig, RunConfig, build_config
 from lab.events import to_record
 from lab.learning import train
 from lab.mind import Mind
@@ -69,6 +69,6 @@ def tiny_mind(home: Path, name: str = "m", **options: Any) -> Mind:
     """A new mind on a brain of fresh weights, whose nights take a second: for what must be true whatever it says."""
     brain = home.parent / "tiny-brain"
     if not brain.exists():
-        save_brain(brain, "baseline", build("baseline", BaselineConfig(width=16, layers=1, heads=2)))
+        save_brain(brain, "baseline", build("baseline", FAMILIES["baseline"].config(width=16, layers=1, heads=2)))
     quick = {"dreams": 0, "night_steps": 2, "quizzes": 1, **options}
     return Mind.create(name, brain, home, MindConfig(**quick))
