@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import tempfile
 import zipfile
 from collections import OrderedDict
 from dataclasses import fields
@@ -245,12 +246,13 @@ def build_arena_tab(store: RunStore, tab: gr.Tab) -> gr.Timer:
             return [gr.skip(), sentence("Choose a comparison to export.", "warning")]
         try:
             run = store.get(name, ARENA)
-            paths = export_arena(run, run.folder / "export", kind)
+            folder = Path(tempfile.mkdtemp(prefix="qor-export-"))
+            paths = export_arena(run, folder, kind)
         except (ConfigError, OSError) as error:
             return [gr.skip(), sentence(say(error, store), "error")]
         path = paths[0]
         if len(paths) > 1:
-            path = run.folder / "export" / f"{run.id}-{kind}.zip"
+            path = folder / f"{run.id}-{kind}.zip"
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
                 for one in paths:
                     packed.write(one, one.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -201,7 +202,7 @@ def build_memory(minds: Minds, tab: gr.Tab) -> None:
 
     def write(name: str | None) -> str:
         mind = minds.get(name or "")
-        path = mind.folder / f"{mind.name}-traces.jsonl"
+        path = Path(tempfile.mkdtemp(prefix="qor-export-")) / f"{mind.name}-traces.jsonl"
         mind.export_traces(path)
         return str(path)
 
