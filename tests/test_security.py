@@ -177,6 +177,15 @@ def test_a_file_may_be_larger_than_other_bodies(client: TestClient) -> None:
     Path(answer.json()[0]).unlink()
 
 
+def test_only_what_was_uploaded_is_taken_for_an_upload(client: TestClient, tmp_path: Path) -> None:
+    """A function of the page that is told of another file neither reads it nor lets it be fetched."""
+    (tmp_path / "secret.txt").write_text("4711")
+    given = {"path": str(tmp_path / "secret.txt"), "meta": {"_type": "gradio.FileData"}}
+    for data in (given, [given]):
+        answer = client.post("/gradio_api/run/take_upload", json={"data": [data]}, headers=bearer())
+        assert answer.status_code == 500 and "not uploaded by a user" in answer.json()["error"]
+
+
 def through(app: Any, received: list[Message]) -> list[Message]:
     """What `app` sends behind the guard where a client sends `received` and then nothing more."""
     sent: list[Message] = []

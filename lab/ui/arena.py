@@ -15,11 +15,23 @@ import gradio as gr
 import pandas as pd
 
 from lab import jobs
-from lab.config import ArenaConfig, ConfigError, arena_line, build_arena
+from lab.config import CONTROL, DEFAULT, ArenaConfig, ConfigError, arena_line, build_arena
 from lab.report import FORMATS, export_arena, report
 from lab.store import ARENA, ArenaLog, Run, RunStore
 from lab.ui.chart import chart_rows
-from lab.ui.control import BUSY, POLL_S, QUIET, RunControl, choices, command_code, notice, pack, say, stop_and_resume
+from lab.ui.control import (
+    BUSY,
+    POLL_S,
+    QUIET,
+    RunControl,
+    choices,
+    command_code,
+    export_folder,
+    notice,
+    pack,
+    say,
+    stop_and_resume,
+)
 from lab.ui.form import Field, check_fields, form_value, given_values, make_fields
 from lab.ui.verdict import answer_table, arena_card, verdict_card
 from lab.ui.words import sentence
@@ -27,10 +39,11 @@ from lab.views import arena as views
 
 KEPT_LOGS = 8
 SHOWN = 21  # components that a look at a run updates
+FOUR = f"{DEFAULT},{CONTROL},{CONTROL}+dreams,joint"
 SIZES: dict[str, dict[str, Any]] = {  # what the buttons set beside the defaults
     "Quick: two brains, a minute": {},
-    "Standard: four brains, five minutes": {"contestants": "qor,baseline,baseline+dreams,joint", "seeds": 3, "steps": 200},
-    "Large: a hundred facts, five seeds": {"contestants": "qor,baseline,baseline+dreams,joint", "seeds": 5, "facts": 100, "steps": 900},
+    "Standard: four brains, five minutes": {"contestants": FOUR, "seeds": 3, "steps": 200},
+    "Large: a hundred facts, five seeds": {"contestants": FOUR, "seeds": 5, "facts": 100, "steps": 900},
 }  # fmt: skip
 NOTHING = "Nobody has competed yet. Press Start: two brains learn animals, then arithmetic, and the page shows what they forget."
 
@@ -164,8 +177,8 @@ class ArenaHandlers:
             return notice("Choose a comparison to export.", 1, 2, "warning")
         try:
             run = self.runs.store.get(name, ARENA)
-            paths = export_arena(run, run.folder / "export", kind)
-            path = paths[0] if len(paths) == 1 else pack(paths, run.folder / "export" / f"{run.id}-{kind}.zip")
+            paths = export_arena(run, folder := export_folder(), kind)
+            path = paths[0] if len(paths) == 1 else pack(paths, folder / f"{run.id}-{kind}.zip")
         except (ConfigError, OSError) as error:
             return notice(say(error, self.runs.store), 1, 2)
         same = f"Same as: python -m lab arena report {name} --format {kind}"

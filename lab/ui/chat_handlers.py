@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from lab import jobs
+from lab.config import DEFAULT
 from lab.mind import Answer, Mind, Minds, brains
 from lab.ui.control import FAULTS, notice
 from lab.ui.night import mind_card, night_card, night_phases, night_title
@@ -222,4 +223,4 @@ def _chats(histories: list[list[Message]], note: str = "") -> list[Any]:
 def first_brain() -> str | None:
     """The brain that a first mind is made from, where there is one."""
     known = brains()
-    return "qor" if "qor" in known else next(iter(known), None)
+    return DEFAULT if DEFAULT in known else next(iter(known), None)

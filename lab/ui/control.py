@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,6 +40,11 @@ def command_code(tab: str) -> gr.Code:
     return gr.Code(
         label="Same as", language="shell", interactive=False, elem_id=f"{tab}-command", lines=1, wrap_lines=True
     )
+
+
+def export_folder() -> Path:
+    """Make a folder for what a browser will fetch; it goes with the app. Raises OSError."""
+    return Path(tempfile.mkdtemp(prefix="lab-export-"))
 
 
 def pack(paths: Sequence[Path], archive: Path) -> Path:

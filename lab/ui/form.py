@@ -8,7 +8,17 @@ from typing import Any, get_type_hints
 
 import gradio as gr
 
-from lab.config import BRAINS, PRESETS, SECTIONS, WORLD_STREAMS, ConfigError, RunConfig, build_config
+from lab.config import (
+    CONTROL,
+    DEFAULT,
+    FAMILIES,
+    PRESETS,
+    SECTIONS,
+    WORLD_STREAMS,
+    ConfigError,
+    RunConfig,
+    build_config,
+)
 from lab.ui.control import QUIET
 from lab.ui.words import sentence
 
@@ -16,9 +26,12 @@ SUGGESTED = {  # values of options that take others too
     "data": ["facts", "curriculum", "facts:animals,arithmetic", "facts:capitals", "facts:elements"],
     "stream": list(WORLD_STREAMS),
     "contestants": [
-        "qor", "baseline", "qor+naive", "baseline+dreams", "baseline+replay", "joint", "baseline+ewc", "baseline+lwf", "baseline+der",
-        "baseline+lora", "baseline+l2", "baseline+sparse", "baseline+slots", "baseline+bands", "baseline+frozen", "qor+replay",
-        "qor+bands", "qor/no-gate", "qor/one-period", "qor/no-dreams",
+        *FAMILIES, *(f"{name}+naive" for name in FAMILIES if name != CONTROL), "joint",
+        *(f"{CONTROL}+{one}" for one in ["dreams", "replay", "ewc", "lwf", "der", "lora", "l2", "sparse", "slots", "bands", "frozen"]),
+        *(
+            f"{name}/{ablation}" for name, family in FAMILIES.items() for ablation, (without, changes) in family.ablations.items()
+            if changes or without in family.strategies
+        ),
     ],
 }  # fmt: skip
 SEVERAL = ("contestants",)  # options with commas between their values
@@ -114,9 +127,9 @@ class Form:
         self._brains: dict[str, Any] = {}
         for kind in SECTIONS.values():
             self.fields += make_fields(kind, basic)
-        for model, kind in BRAINS.items():
-            with gr.Accordion(f"Brain: every setting of {model}", open=False, visible=model == "qor") as fold:
-                self.fields += make_fields(kind, lambda spec: True, model=model)
+        for model, family in FAMILIES.items():
+            with gr.Accordion(f"Brain: every setting of {model}", open=False, visible=model == DEFAULT) as fold:
+                self.fields += make_fields(family.config, lambda spec: True, model=model)
             self._brains[model] = fold
         for title, section in (("Data", "data"), ("Training", "training")):
             with gr.Accordion(f"{title}: every setting", open=False):

@@ -26,7 +26,7 @@ UPLOAD = "/gradio_api/upload"  # has a limit of its own
 LARGEST_BODY = 2**20
 WAIT_S = 10.0  # for a whole body
 WRONG_S = 0.3  # what a wrong key costs
-COOKIE = "qor_lab_session"
+COOKIE = "lab_session"
 LOGIN = Path(__file__).with_name("login.html")
 CODES = {401: "invalid_api_key", 404: "unknown_url"}
 

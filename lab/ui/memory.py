@@ -14,7 +14,7 @@ import pandas as pd
 
 from lab.mind import Mind, MindError, Minds
 from lab.ui.chart import chart_rows
-from lab.ui.control import FAULTS, QUIET, notice, take_back
+from lab.ui.control import FAULTS, QUIET, export_folder, notice, take_back
 from lab.ui.words import sentence
 from lab.views import forgetting, hypnogram, night_recall, strengths, tier_usage
 
@@ -158,7 +158,7 @@ class MemoryHandlers:
     def write(self, name: str | None) -> str:
         """Export a mind's traces; gives the file."""
         mind = self.minds.get(name or "")
-        path = mind.folder / f"{mind.name}-traces.jsonl"
+        path = export_folder() / f"{mind.name}-traces.jsonl"
         mind.export_traces(path)
         return str(path)
 

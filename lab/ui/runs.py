@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from lab.config import ConfigError, flatten_config
 from lab.store import TRAIN, RunStore, query
 from lab.store.summary import summaries
 from lab.ui.chart import live_chart
-from lab.ui.control import BUSY, QUIET, axis_and_smoothing, choices, notice, pack, say
+from lab.ui.control import BUSY, QUIET, axis_and_smoothing, choices, export_folder, notice, pack, say
 from lab.ui.words import duration, sentence
 from lab.views import METRICS, MODELS, compare, config_diff
 
@@ -121,7 +120,7 @@ class RunsHandlers:
         if not names:
             return notice("Choose at least one run to export.", 1, 2, "warning")
         try:
-            folder = Path(tempfile.mkdtemp(prefix="qor-export-"))
+            folder = export_folder()
             paths = jobs.export_tables(self.store, [self.store.get(name) for name in names], folder, kind)
             archive = pack(paths, folder / f"runs-{kind}.zip")
         except (ConfigError, OSError) as error:

@@ -96,8 +96,10 @@ def create_app(
 
     if api:
         app.mount("/v1", api(minds))
+    page = build_page(store, minds, locked=bool(key.strip()))
+    page.has_launched = True  # else gradio takes any file of this machine for an upload, and gives it out
     mounted: FastAPI = gr.mount_gradio_app(
-        app, build_page(store, minds, locked=bool(key.strip())), path="/", theme=theme(), css=STYLE.read_text(), head=HEAD,
+        app, page, path="/", theme=theme(), css=STYLE.read_text(), head=HEAD,
         max_file_size=LARGEST_UPLOAD, footer_links=[], run_history=False, show_error=True,
         app_kwargs={"exception_handlers": {OSError: explain_os_error, httpx.InvalidURL: explain_os_error}},
     )  # fmt: skip
