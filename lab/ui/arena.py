@@ -25,14 +25,13 @@ from lab.ui.control import (
     QUIET,
     RunControl,
     choices,
-    command_code,
     export_folder,
     notice,
     pack,
     say,
     stop_and_resume,
-)
-from lab.ui.form import Field, check_fields, form_value, given_values, make_fields
+)  # fmt: skip
+from lab.ui.form import Field, check_fields, command_code, form_value, given_values, make_fields
 from lab.ui.verdict import answer_table, arena_card, verdict_card
 from lab.ui.words import sentence
 from lab.views import arena as views
@@ -73,7 +72,7 @@ class ArenaLayout:
         gr.Markdown("Brains learn one task after another. Who still knows the first when the last is learnt?")
         with gr.Row():
             self.sizes = {name: gr.Button(name, size="sm") for name in SIZES}
-        self.fields = make_fields(ArenaConfig, lambda spec: not spec.metadata["advanced"], "arena")
+        self.fields = make_fields(ArenaConfig, "arena", advanced=False)
         self.upload = gr.File(
             label="or your own files", file_count="multiple",
             file_types=[".csv", ".json", ".jsonl"], height=140, elem_id="arena-upload",
@@ -82,7 +81,7 @@ class ArenaLayout:
             "A .csv (text, label) or CLINC-like .json is cut into tasks; of .jsonl files (prompt, answer) each is a task."
         )
         with gr.Accordion("Every setting", open=False):
-            self.fields += make_fields(ArenaConfig, lambda spec: spec.metadata["advanced"], "arena")
+            self.fields += make_fields(ArenaConfig, "arena", advanced=True)
         self.message = gr.HTML(elem_id="arena-message")
         self.size = gr.HTML(elem_id="arena-size")
         self.command = command_code("arena")
@@ -115,11 +114,9 @@ class ArenaLayout:
 
     def _exports(self) -> None:
         with gr.Row():
+            names = {kind: "Parquet" if kind == "parquet" else kind.upper() for kind in FORMATS}
             self.exports = {
-                kind: gr.Button(
-                    f"Export as {kind.upper() if kind != 'parquet' else 'Parquet'}", elem_id=f"arena-{kind}"
-                )
-                for kind in FORMATS
+                kind: gr.Button(f"Export as {name}", elem_id=f"arena-{kind}") for kind, name in names.items()
             }
         self.file = gr.File(label="What was measured", visible=False, elem_id="arena-file")
         self.note = gr.HTML(elem_id="arena-note")
@@ -155,7 +152,7 @@ class ArenaHandlers:
             config = run.arena()
         except ConfigError as error:
             return notice(error, 0, SHOWN)
-        log = self._log(run)
+        log = self.log_of(run)
         *chosen, before = picked
         stamp = " ".join(map(str, (name, log.stamp, run.status, run.stopping, *chosen)))
         if stamp == before:
@@ -163,7 +160,8 @@ class ArenaHandlers:
         card, verdict, *rest = look(run, config, log, chosen)
         return [card, *stop_and_resume(run), verdict, *rest, stamp]
 
-    def _log(self, run: Run) -> ArenaLog:
+    def log_of(self, run: Run) -> ArenaLog:
+        """The run's log, read as far as it goes."""
         with self._lock:
             log = self._logs[run.id] = self._logs.pop(run.id) if run.id in self._logs else ArenaLog(run)
             while len(self._logs) > KEPT_LOGS:
@@ -187,13 +185,8 @@ class ArenaHandlers:
 
 def build_arena_tab(store: RunStore, tab: gr.Tab) -> gr.Timer:
     """Add the contents of `tab`, which shows the newest run when it is first opened. Gives what lets it follow the run."""
-    layout = ArenaLayout()
-    wire(layout, ArenaHandlers(store, layout.fields), tab)
-    return layout.timer
-
-
-def wire(at: ArenaLayout, do: ArenaHandlers, tab: gr.Tab) -> None:
-    """Connect the tab's events to what they do."""
+    at = ArenaLayout()
+    do = ArenaHandlers(store, at.fields)
     values = [at.bad_field, *at.options]
     changes = [component.change for component in at.options]
     gr.on(changes, do.check, values, at.about, queue=False, trigger_mode="always_last", **QUIET)
@@ -213,6 +206,7 @@ def wire(at: ArenaLayout, do: ArenaHandlers, tab: gr.Tab) -> None:
     tab.select(lambda current: do.runs.attach(current), at.watched, at.watched, **QUIET)
     tab.select(do.check, values, at.about, queue=False, **QUIET)
     at.watched.focus(lambda: gr.update(choices=choices(do.runs.store, ARENA)), None, at.watched, **QUIET)
+    return at.timer
 
 
 def describe(config: ArenaConfig) -> tuple[str, str]:
@@ -252,7 +246,7 @@ def keep_together(store: RunStore, paths: list[str]) -> Path:
     """Keep what was uploaded together in a folder of its own: the file of labels in it, or the folder of tasks."""
     folder = store.home / "uploads" / f"arena-{secrets.token_hex(4)}"
     folder.mkdir(parents=True)
-    kept = [Path(shutil.copy(path, folder)) for path in paths]
+    kept = [Path(shutil.copyfile(path, folder / Path(path).name)) for path in paths]
     labels = [path for path in kept if path.suffix.lower() != ".jsonl" and not path.name.endswith("domains.json")]
     return labels[0] if labels else folder
 

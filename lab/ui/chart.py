@@ -65,3 +65,10 @@ def chart_rows(prefix: str, *rows: tuple[str, ...]) -> list[gr.HTML]:
                 with gr.Column(min_width=300):
                     charts.append(live_chart({}, f"{prefix}-{name}"))
     return charts
+
+
+def axis_and_smoothing(tab: str) -> tuple[gr.Radio, gr.Slider]:
+    """How a tab's curves are drawn: along what, and how smooth."""
+    along = [(name, name) for name in ("step", "time", "tokens")]
+    axis = gr.Radio(along, value="step", label="x axis", elem_id=f"{tab}-axis")
+    return axis, gr.Slider(0, 0.98, value=0.6, step=0.02, label="smoothing", elem_id=f"{tab}-smoothing")

@@ -83,8 +83,7 @@ class ChatLayout:
             self.name = gr.Textbox(label="Name", elem_id="chat-new-name")
             self.brain = gr.Dropdown(
                 label="Brain: a starter, a run or a model folder", choices=list(brains()), allow_custom_value=True,
-                elem_id="chat-new-brain",
-                value=first_brain(),
+                elem_id="chat-new-brain", value=first_brain(),
             )  # fmt: skip
             self.create = gr.Button("Make it", elem_id="chat-new-create")
         self.clear = gr.Button("Clear the conversation (what it learned stays)", size="sm", elem_id="chat-clear")
@@ -93,13 +92,7 @@ class ChatLayout:
 
 def build_chat(minds: Minds, page: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     """Add the tab's contents. Gives what lets it follow the mind; it is on, since a page begins here."""
-    layout = ChatLayout()
-    wire(layout, ChatHandlers(minds), page, tab)
-    return layout.timer
-
-
-def wire(at: ChatLayout, do: ChatHandlers, page: gr.Blocks, tab: gr.Tab) -> None:
-    """Connect the tab's events to what they do."""
+    at, do = ChatLayout(), ChatHandlers(minds)
     how = [at.who, at.beside, at.mode, at.memory]
     at.text.submit(do.speak, [at.text, *how], at.spoken, concurrency_limit=4, **QUIET)
     for button, sample in zip(at.pressed, at.samples, strict=True):
@@ -122,3 +115,4 @@ def wire(at: ChatLayout, do: ChatHandlers, page: gr.Blocks, tab: gr.Tab) -> None
     gr.on([at.who.change, at.beside.change], do.enter, both, at.entered, **QUIET)
     at.create.click(do.make, [at.name, at.brain, at.who], [*both, at.message], **QUIET)
     page.load(do.attach, at.who, [*both, at.message], **QUIET).then(do.enter, both, at.entered, **QUIET)
+    return at.timer

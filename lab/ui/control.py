@@ -28,20 +28,6 @@ def notice(text: Exception | str, place: int, count: int, kind: str = "error") -
     return [sentence(str(text), kind) if i == place else gr.skip() for i in range(count)]
 
 
-def axis_and_smoothing(tab: str) -> tuple[gr.Radio, gr.Slider]:
-    """How a tab's curves are drawn: along what, and how smooth."""
-    along = [(name, name) for name in ("step", "time", "tokens")]
-    axis = gr.Radio(along, value="step", label="x axis", elem_id=f"{tab}-axis")
-    return axis, gr.Slider(0, 0.98, value=0.6, step=0.02, label="smoothing", elem_id=f"{tab}-smoothing")
-
-
-def command_code(tab: str) -> gr.Code:
-    """The place of the command that does the same as the form."""
-    return gr.Code(
-        label="Same as", language="shell", interactive=False, elem_id=f"{tab}-command", lines=1, wrap_lines=True
-    )
-
-
 def export_folder() -> Path:
     """Make a folder for what a browser will fetch; it goes with the app. Raises OSError."""
     return Path(tempfile.mkdtemp(prefix="lab-export-"))

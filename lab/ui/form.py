@@ -70,12 +70,14 @@ def make_field(spec: Any, kind: type, group: str = "option", *, model: str | Non
 
 
 def make_fields(
-    config: type, wanted: Callable[[Any], bool], group: str = "option", model: str | None = None
+    config: type, group: str = "option", *, advanced: bool | None = None, model: str | None = None
 ) -> list[Field]:
-    """The fields of a config's options that are `wanted` and have a help text."""
-    hints, specs = get_type_hints(config), [spec for spec in fields(config) if "help" in spec.metadata and wanted(spec)]
-    sized = PRESETS["tiny"] if model else {}
-    return [make_field(spec, hints[spec.name], group, model=model, value=sized.get(spec.name)) for spec in specs]
+    """The fields of a config's options: all, the advanced or the others; of a brain in the smallest size."""
+    hints, sized = get_type_hints(config), PRESETS["tiny"] if model else {}
+    return [
+        make_field(spec, hints[spec.name], group, model=model, value=sized.get(spec.name)) for spec in fields(config)
+        if "help" in spec.metadata and advanced in (None, spec.metadata["advanced"])
+    ]  # fmt: skip
 
 
 def form_value(name: str, value: Any) -> Any:
@@ -105,12 +107,9 @@ def check_fields(
     try:
         size, command = describe()
     except ConfigError as error:
-        mine = [field.name == error.field and field.model in (None, values[0]) for field in fields]
-        head = [sentence(str(error), "error"), "", gr.skip(), gr.update(interactive=False), error.field]
-        marks = [
-            gr.update(info=f"⚠ {error}") if it else _free(field, before) for it, field in zip(mine, fields, strict=True)
-        ]
-        return [*head, *marks]
+        bad = [field for field in fields if field.name == error.field and field.model in (None, values[0])]
+        marks = [gr.update(info=f"⚠ {error}") if field in bad else _free(field, before) for field in fields]
+        return [sentence(str(error), "error"), "", gr.skip(), gr.update(interactive=False), error.field, *marks]
     return ["", size, command, gr.update(interactive=True), None, *(_free(field, before) for field in fields)]
 
 
@@ -118,22 +117,27 @@ def _free(field: Field, before: str | None) -> Any:
     return gr.update(info=field.help) if field.name == before else gr.skip()
 
 
+def command_code(tab: str) -> gr.Code:
+    """The place of the command that does the same as the form."""
+    shown: dict[str, Any] = {"interactive": False, "lines": 1, "wrap_lines": True}
+    return gr.Code(label="Same as", language="shell", elem_id=f"{tab}-command", **shown)
+
+
 class Form:
     """All options of a run. Build it inside a Blocks context; `components` are its inputs, `read` gives a config."""
 
     def __init__(self) -> None:
-        basic, advanced = (lambda spec: not spec.metadata["advanced"]), (lambda spec: spec.metadata["advanced"])
-        self.fields = make_fields(RunConfig, lambda spec: True)
+        self.fields = make_fields(RunConfig)
         self._brains: dict[str, Any] = {}
         for kind in SECTIONS.values():
-            self.fields += make_fields(kind, basic)
+            self.fields += make_fields(kind, advanced=False)
         for model, family in FAMILIES.items():
             with gr.Accordion(f"Brain: every setting of {model}", open=False, visible=model == DEFAULT) as fold:
-                self.fields += make_fields(family.config, lambda spec: True, model=model)
+                self.fields += make_fields(family.config, model=model)
             self._brains[model] = fold
         for title, section in (("Data", "data"), ("Training", "training")):
             with gr.Accordion(f"{title}: every setting", open=False):
-                self.fields += make_fields(SECTIONS[section], advanced)
+                self.fields += make_fields(SECTIONS[section], advanced=True)
 
     @property
     def components(self) -> list[Any]:

@@ -30,12 +30,8 @@ def trace_table(mind: Mind, search: str = "", *, all: bool = False) -> pd.DataFr
         near = {key for key, _ in mind.index.search(search, 50)}
         traces = [t for t in traces if search.lower() in t.text.lower() or t.id in near]
     rows = [
-        {
-            "number": t.id, "text": t.text, "tier": t.tier, "known by": t.stage, "strength": round(mind.strength(t, now), 3),
-            "confidence": t.confidence, "uses": t.uses, "told": datetime.fromtimestamp(t.created_at, UTC).strftime("%Y-%m-%d %H:%M"),
-            "state": _state(t),
-        }
-        for t in traces
+        (t.id, t.text, t.tier, t.stage, round(mind.strength(t, now), 3), t.confidence, t.uses,
+         datetime.fromtimestamp(t.created_at, UTC).strftime("%Y-%m-%d %H:%M"), _state(t)) for t in traces
     ]  # fmt: skip
     return pd.DataFrame(rows[::-1][:MOST_ROWS], columns=list(SHOWN))
 
@@ -165,11 +161,7 @@ class MemoryHandlers:
 
 def build_memory(minds: Minds, tab: gr.Tab) -> None:
     """Add the tab's contents; they are read when the tab is opened."""
-    wire(MemoryLayout(), MemoryHandlers(minds), tab)
-
-
-def wire(at: MemoryLayout, do: MemoryHandlers, tab: gr.Tab) -> None:
-    """Connect the tab's events to what they do."""
+    at, do = MemoryLayout(), MemoryHandlers(minds)
     tab.select(do.enter, at.who, at.who, **QUIET).then(do.show, at.chosen, at.shown, **QUIET)
     gr.on([at.who.change, at.search.submit, at.every.change], do.show, at.chosen, at.shown, **QUIET)
     at.table.select(do.pick, at.table, [at.number, at.text], **QUIET)

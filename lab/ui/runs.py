@@ -14,8 +14,8 @@ from lab import jobs
 from lab.config import ConfigError, flatten_config
 from lab.store import TRAIN, RunStore, query
 from lab.store.summary import summaries
-from lab.ui.chart import live_chart
-from lab.ui.control import BUSY, QUIET, axis_and_smoothing, choices, export_folder, notice, pack, say
+from lab.ui.chart import axis_and_smoothing, live_chart
+from lab.ui.control import BUSY, QUIET, choices, export_folder, notice, pack, say
 from lab.ui.words import duration, sentence
 from lab.views import METRICS, MODELS, compare, config_diff
 
@@ -58,9 +58,8 @@ class RunsLayout:
             )
             self.notebook = gr.Button("Open the notebook", elem_id="runs-notebook")
             self.link = gr.HTML(elem_id="runs-notebook-link")
-            gr.Code(
-                "jupyter lab notebooks/01_runs.ipynb", language="shell", label="Same as", interactive=False, lines=1
-            )
+            command = "jupyter lab notebooks/01_runs.ipynb"
+            gr.Code(command, language="shell", label="Same as", interactive=False, lines=1)
 
 
 class RunsHandlers:
@@ -83,8 +82,7 @@ class RunsHandlers:
     def enter(self, names: list[str]) -> list[Any]:
         """Where none is chosen, the two newest runs are compared."""
         rows, choice = self.refresh(names)
-        options = choices(self.store)
-        return [rows, choice if names else gr.update(choices=options, value=options[:2])]
+        return [rows, choice if names else {**choice, "value": choice["choices"][:2]}]
 
     def add(self, names: list[str], event: gr.SelectData) -> Any:
         """The choice with the run whose row was pressed, or without it."""
@@ -139,13 +137,7 @@ class RunsHandlers:
 
 def build_runs(store: RunStore, tab: gr.Tab) -> gr.Timer:
     """Add the tab's contents. Gives what lets it follow the runs."""
-    layout = RunsLayout()
-    wire(layout, RunsHandlers(store), tab)
-    return layout.timer
-
-
-def wire(at: RunsLayout, do: RunsHandlers, tab: gr.Tab) -> None:
-    """Connect the tab's events to what they do."""
+    at, do = RunsLayout(), RunsHandlers(store)
     tab.select(do.enter, at.chosen, [at.table, at.chosen], **QUIET)
     at.timer.tick(do.refresh, at.chosen, [at.table, at.chosen], trigger_mode="once", **QUIET)
     at.timer.tick(do.follow, at.view, at.chart, trigger_mode="once", **QUIET)
@@ -154,6 +146,7 @@ def wire(at: RunsLayout, do: RunsHandlers, tab: gr.Tab) -> None:
     at.csv.click(lambda names: do.export(names, "csv"), at.chosen, [at.file, at.note], **QUIET)
     at.parquet.click(lambda names: do.export(names, "parquet"), at.chosen, [at.file, at.note], **QUIET)
     at.notebook.click(do.open_notebook, None, at.link, **BUSY)
+    return at.timer
 
 
 def _ask(ask: Callable[[], Any], store: RunStore) -> Any:

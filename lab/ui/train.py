@@ -15,20 +15,10 @@ import gradio as gr
 from lab import jobs
 from lab.config import ConfigError, RunConfig
 from lab.store import TRAIN, LiveLogs, RunStore
-from lab.ui.chart import chart_rows
-from lab.ui.control import (
-    BUSY,
-    POLL_S,
-    QUIET,
-    RunControl,
-    axis_and_smoothing,
-    choices,
-    command_code,
-    notice,
-    stop_and_resume,
-)
-from lab.ui.form import Form, check_fields
-from lab.ui.words import progress_card, sample_card, sentence
+from lab.ui.chart import axis_and_smoothing, chart_rows
+from lab.ui.control import BUSY, POLL_S, QUIET, RunControl, choices, notice, stop_and_resume
+from lab.ui.form import Form, check_fields, command_code
+from lab.ui.words import progress_card, sample_card, sentence, titled
 from lab.views import band_raster, curve
 
 CHARTS = ("loss", "bpb", "bands", "surprise", "fire_rate", "lr", "tokens_s", "grad_norm")  # two a row
@@ -96,8 +86,7 @@ class TrainHandlers:
             f'<li><span class="lab-split">{"validate" if held_out else "learn"}</span> {escape(text[:240])}</li>'
             for text, held_out in documents
         )
-        title = '<div class="lab-card-title">The first documents</div>'
-        return "", f'<div class="lab-card">{title}<ul class="lab-documents">{rows}</ul></div>'
+        return "", titled("The first documents", f'<ul class="lab-documents">{rows}</ul>')
 
     def watch(self, name: str | None, along: str, amount: float, before: str) -> Any:
         """Updates of what is shown of a run; nothing moves where nothing is new since `before`."""
@@ -124,14 +113,8 @@ class TrainHandlers:
 
 def build_train(store: RunStore, tab: gr.Tab) -> gr.Timer:
     """Add the contents of `tab`, which shows the newest run when it is first opened. Gives what lets it follow the run."""
-    layout = TrainLayout()
-    wire(layout, TrainHandlers(store, layout.form), tab)
-    return layout.timer
-
-
-def wire(at: TrainLayout, do: TrainHandlers, tab: gr.Tab) -> None:
-    """Connect the tab's events to what they do."""
-    form = at.form
+    at = TrainLayout()
+    form, do = at.form, TrainHandlers(store, at.form)
     values = [at.bad_field, *form.components]
     changes = [component.change for component in form.components]
     gr.on(changes, do.check, values, at.about, queue=False, trigger_mode="always_last", **QUIET)
@@ -148,6 +131,7 @@ def wire(at: TrainLayout, do: TrainHandlers, tab: gr.Tab) -> None:
     tab.select(lambda current: do.runs.attach(current), at.watched, at.watched, **QUIET)
     tab.select(do.check, values, at.about, queue=False, **QUIET)
     at.watched.focus(lambda: gr.update(choices=choices(do.runs.store)), None, at.watched, **QUIET)
+    return at.timer
 
 
 def describe(config: RunConfig) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from lab import jobs
 from lab.config import ArenaConfig
 from lab.report import Report, control_of, judged, nothing_to_say
 from lab.store import ArenaLog, Run
-from lab.ui.words import STATUS_MARKS, duration, run_card, sentence, tile
+from lab.ui.words import STATUS_MARKS, duration, run_card, sentence, tile, titled
 
 MOST_ROWS = 60
 
@@ -38,9 +38,8 @@ def arena_card(run: Run, config: ArenaConfig, log: ArenaLog, told: Report) -> st
     for name in [] if run.live else config.names():
         mine = told.seeds[told.seeds["contestant"] == name] if len(told.seeds) else told.seeds
         if len(mine):
-            tiles.append(
-                tile(f"{name}: {words}", f"{mine[metric].mean():.0%}", "Mean over seeds, at the end of the stream.")
-            )
+            mean = f"{mine[metric].mean():.0%}"
+            tiles.append(tile(f"{name}: {words}", mean, "Mean over seeds, at the end of the stream."))
     notes = "".join(sentence(text, "warning") for text in log.notices[-1:] if not run.live)
     return run_card(run, head, share, tiles, notes)
 
@@ -48,17 +47,11 @@ def arena_card(run: Run, config: ArenaConfig, log: ArenaLog, told: Report) -> st
 def verdict_card(told: Report, config: ArenaConfig, run: Run) -> str:
     """The verdicts, and what they prove."""
     if not told.verdicts:
-        return sentence(
-            "The verdict stands here once a contestant and its control are through the stream."
-            if run.live
-            else nothing_to_say(told)
-        )
+        waiting = "The verdict stands here once a contestant and its control are through the stream."
+        return sentence(waiting if run.live else nothing_to_say(told))
     rows = "".join(f"<li>{escape(text)}</li>" for text in told.verdicts)
-    title = f"Verdict; the control is {control_of(config)}"
-    return (
-        f'<div class="lab-card"><div class="lab-card-title">{escape(title)}</div><ul class="lab-verdicts">{rows}</ul>'
-        f'<p class="lab-proves">{escape(told.proves)}</p></div>'
-    )
+    body = f'<ul class="lab-verdicts">{rows}</ul><p class="lab-proves">{escape(told.proves)}</p>'
+    return titled(f"Verdict; the control is {control_of(config)}", body)
 
 
 def answer_table(said: pd.DataFrame, config: ArenaConfig, on_task: int, seed: int | None) -> str:
@@ -70,28 +63,25 @@ def answer_table(said: pd.DataFrame, config: ArenaConfig, on_task: int, seed: in
     for name in config.names():
         mine = rows[rows["contestant"] == name]
         if len(mine):
-            tables[name] = (
-                mine[mine["after_task"] == mine["after_task"].max()].drop_duplicates("prompt").set_index("prompt")
-            )
+            last = mine[mine["after_task"] == mine["after_task"].max()]
+            tables[name] = last.drop_duplicates("prompt").set_index("prompt")
     prompts = next(iter(tables.values()))["expected"]
-    head = "".join(
-        f"<th>{escape(name)}<br><small>after task {int(t['after_task'].iloc[0])}</small></th>"
-        for name, t in tables.items()
-    )
+    head = "<th>question</th><th>right answer</th>"
+    for name, table in tables.items():
+        head += f"<th>{escape(name)}<br><small>after task {int(table['after_task'].iloc[0])}</small></th>"
     body = ""
     for prompt, expected in list(prompts.items())[:MOST_ROWS]:
-        cells = ""
-        for table in tables.values():
-            if prompt not in table.index:
-                cells += "<td>–</td>"
-                continue
-            row = table.loc[prompt]
-            mark = ("lab-right", "✓") if row["correct"] else ("lab-wrong", "✗")
-            cells += f'<td class="{mark[0]}">{mark[1]} {escape(str(row["given"])[:40]) or "(nothing)"}</td>'
+        cells = "".join(_answer(table, prompt) for table in tables.values())
         body += f"<tr><td>{escape(str(prompt))}</td><td>{escape(str(expected))}</td>{cells}</tr>"
     more = len(prompts) - MOST_ROWS
     cut = f"<p>… and {more} more: export them all below.</p>" if more > 0 else ""
-    return (
-        '<div class="lab-card lab-scroll"><div class="lab-card-title">What do they answer now?</div><table class="lab-answers">'
-        f"<thead><tr><th>question</th><th>right answer</th>{head}</tr></thead><tbody>{body}</tbody></table>{cut}</div>"
-    )
+    whole = f'<table class="lab-answers"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return titled("What do they answer now?", whole + cut, "lab-scroll")
+
+
+def _answer(table: pd.DataFrame, prompt: object) -> str:
+    if prompt not in table.index:
+        return "<td>–</td>"
+    row = table.loc[prompt]
+    shade, mark = ("lab-right", "✓") if row["correct"] else ("lab-wrong", "✗")
+    return f'<td class="{shade}">{mark} {escape(str(row["given"])[:40]) or "(nothing)"}</td>'

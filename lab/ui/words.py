@@ -8,14 +8,9 @@ from html import escape
 from lab.store import LiveLog, Run
 
 STATUS_MARKS = {
-    "starting": "◌",
-    "running": "●",
-    "finished": "✓",
-    "stopped": "■",
-    "failed": "✗",
-    "crashed": "✗",
+    "starting": "◌", "running": "●", "finished": "✓", "stopped": "■", "failed": "✗", "crashed": "✗",
     "unreadable": "✗",
-}
+}  # fmt: skip
 
 
 def duration(seconds: float) -> str:
@@ -37,9 +32,14 @@ def tile(label: str, value: str, about: str) -> str:
 
 def sentence(text: str, kind: str = "note") -> str:
     """One sentence in a box; kind note, warning or error."""
-    return (
-        f'<div class="lab-sentence lab-{kind}" role="{"alert" if kind == "error" else "status"}">{escape(text)}</div>'
-    )
+    role = "alert" if kind == "error" else "status"
+    return f'<div class="lab-sentence lab-{kind}" role="{role}">{escape(text)}</div>'
+
+
+def titled(title: str, body: str, more: str = "") -> str:
+    """A card of HTML under a title; `more` names other classes of it."""
+    head = f'<div class="lab-card-title">{escape(title)}</div>'
+    return f'<div class="{f"lab-card {more}".strip()}">{head}{body}</div>'
 
 
 def run_card(run: Run, head: str, share: float, tiles: Sequence[str], notes: str) -> str:
@@ -84,9 +84,8 @@ def progress_card(run: Run, log: LiveLog) -> str:
     notes = "".join(sentence(record["text"], "warning") for record in log.records.get("notice", [])[-2:])
     for record in log.records.get("rolledback", [])[-1:]:
         back = f"The loss jumped to {record['loss']:.2f} nats at step {record['from_step']}; training went back to step"
-        notes += sentence(
-            f"{back} {record['to_step']} and goes on with {record['lr_scale']:.0%} of the rate.", "warning"
-        )
+        back += f" {record['to_step']} and goes on with {record['lr_scale']:.0%} of the rate."
+        notes += sentence(back, "warning")
     return run_card(run, head, share, tiles, notes)
 
 
@@ -100,7 +99,7 @@ def sample_card(log: LiveLog) -> str:
         f'<span class="lab-prompt">{escape(record["prompt"])}</span><span>{escape(record["text"])}</span></div>'
         for record in samples
     )
-    return f'<div class="lab-card"><div class="lab-card-title">What does it write?</div>{rows}</div>'
+    return titled("What does it write?", rows)
 
 
 def _number(value: object, form: str, unit: str) -> str:
