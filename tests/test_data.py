@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lab.config import ConfigError, DataConfig
+from lab.arena.streams.files import folder_stream, labels_stream
+from lab.config import BRAINS, SECTIONS, ArenaConfig, ConfigError, DataConfig, MindConfig, RunConfig
 from lab.data import (
     WORLDS,
     Batches,
@@ -220,3 +222,84 @@ def test_a_question_is_followed_by_its_answer() -> None:
     asked = next(tokens for tokens in found if ANSWER in tokens)
     assert asked[0] == START and asked[-1] == END
     assert decode(asked[asked.index(ANSWER) :]) == "Montgomery"
+
+
+def options() -> list[tuple[type[Any], Any]]:
+    return [
+        (kind, spec)
+        for kind in (MindConfig, ArenaConfig, RunConfig, *SECTIONS.values(), *BRAINS.values())
+        for spec in fields(kind)
+        if "help" in spec.metadata
+    ]
+
+
+@pytest.mark.parametrize(("kind", "spec"), options(), ids=lambda value: getattr(value, "name", None))
+def test_an_option_takes_only_values_of_its_kind(kind: type[Any], spec: Any) -> None:
+    """Every declared option: no text for a switch, no number for a text, nothing endless for a number."""
+    wrong: dict[str, list[Any]] = {
+        "bool": ["no", "True", 0, 1, 1.0, None, []],
+        "str": [5, 0.5, True, None, [], b"x"],
+        "int": ["5", 0.5, 1.0, True, None, [], float("nan"), float("inf")],
+        "float": ["5", True, None, [], float("nan"), float("inf"), float("-inf"), 10**400, -(10**400)],
+    }
+    for value in wrong[spec.type]:
+        with pytest.raises(ConfigError, match=spec.name) as caught:
+            kind(**{spec.name: value})
+        assert caught.value.field == spec.name
+
+
+ODD_TEXTS = [
+    "a\u2028b\u2029c",
+    "next\x85line",
+    "v\x0bt f\x0cf",
+    "a\r\nb",
+    "a\rb",
+    "x\x1c\x1d\x1ey",
+    'say "hi"\n\nthere',
+    "comma, 'quote'",
+]
+
+
+def test_signs_that_look_like_line_ends_are_text(tmp_path: Path) -> None:
+    """In CSV and JSONL, to learn from and as labels, tasks or domains of the arena: every text comes out as it went in."""
+    wanted = [text.encode() for text in ODD_TEXTS]
+    for name, line_end in (("a.csv", "\r\n"), ("b.csv", "\n"), ("c.csv", "\r")):
+        with (tmp_path / name).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator=line_end, quoting=csv.QUOTE_ALL).writerows(
+                [["text", "n"], *([text, "1"] for text in ODD_TEXTS)]
+            )
+        assert documents(tmp_path / name) == wanted, name
+    lines = [json.dumps({"text": text, "prompt": text, "answer": text}, ensure_ascii=False) for text in ODD_TEXTS]
+    (tmp_path / "tasks").mkdir()
+    for path in (tmp_path / "a.jsonl", tmp_path / "tasks" / "a.jsonl"):
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
+    assert documents(tmp_path / "a.jsonl") == wanted
+    (task,) = folder_stream(tmp_path / "tasks", 100, 1)
+    assert {example.prompt for example in task.train} == set(ODD_TEXTS)
+    rows = [[f"{text} {i}", "left" if i % 2 else "right\u2028"] for i, text in enumerate(ODD_TEXTS * 5)]
+    with (tmp_path / "labels.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["text", "label"], *rows])
+    (tmp_path / "labels.json").write_text(json.dumps({"train": rows, "test": rows}, ensure_ascii=False), newline="")
+    for name in ("labels.csv", "labels.json"):
+        taught = {
+            example.prompt
+            for task in labels_stream(tmp_path / name, 10_000, 2, 1)
+            for example in (*task.train, *task.test)
+        }
+        assert taught == {text for text, _ in rows}, name
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"text": ' + "9" * 5000 + "}"], ids=["deep", "long"])
+def test_json_that_no_reader_takes_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
+    """Nested without end, or a number without end."""
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "prompt": "a", "answer": "b"}\n' + line + "\n")
+    for read in (lambda: documents(tmp_path / "a.jsonl"), lambda: folder_stream(tmp_path, 9, 1)):
+        with pytest.raises(ConfigError, match=r"line 2 of a\.jsonl is not"):
+            read()
+
+
+def test_a_bad_row_of_labels_is_named_by_its_line(tmp_path: Path) -> None:
+    """Counted as an editor counts, over texts of several lines."""
+    (tmp_path / "a.csv").write_text('text,label\n"two\nlines",x\nempty,\n')
+    with pytest.raises(ConfigError, match=r"line 4 of a\.csv"):
+        labels_stream(tmp_path / "a.csv", 9, 2, 1)

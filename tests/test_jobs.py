@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import errno
 import os
 import random
 import shutil
@@ -16,10 +18,13 @@ import pytest
 import torch
 
 from lab import jobs
-from lab.config import ConfigError
+from lab.cli import main
+from lab.config import ConfigError, build_arena
 from lab.learning import load_trained
 from lab.store import Run, RunStore, publish, query, read_log
 from tests.conftest import tiny, train_here, wait_until
+
+ROOT = Path(__file__).parents[1]
 
 
 def ended(store: RunStore, run: Run, limit_s: float = 90.0) -> Run:
@@ -184,3 +189,32 @@ def test_exports_hold_the_runs_numbers(store: RunStore, tmp_path: Path) -> None:
     assert "".join(jobs.write(run, "What is the capital of France?", ask=True, length=5, temperature=0)) is not None
     with pytest.raises(ConfigError, match="has none yet"):
         list(jobs.write(store.create(tiny()), "x"))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_an_export_to_a_full_disk_is_told_in_the_labs_sentence(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, kind: str
+) -> None:
+    """A run's tables and those of a comparison: one sentence and exit code 2."""
+    import pandas as pd
+
+    run, arena = store.create(tiny()), store.create(build_arena({"contestants": "qor"}))
+    for one in (run, arena):
+        store.update(one, status="finished")
+
+    def full(*args: Any, **more: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, f"to_{kind}", full)
+    words = ["--format", kind, "--to", str(tmp_path / "out")]
+    for command in (["export", run.id, "--no-brain", *words], ["arena", "report", arena.id, *words]):
+        assert main(command) == 2 and "the disk must have room" in capsys.readouterr().err
+
+
+def test_only_what_every_system_has_is_imported_at_once() -> None:
+    """Modules of Unix alone are asked for inside the functions that need them, where the system has been asked."""
+    unix = {"resource", "fcntl", "pwd", "grp", "termios", "tty", "pty", "posix", "readline", "syslog", "curses"}
+    for path in (ROOT / "lab").rglob("*.py"):
+        for line in ast.parse(path.read_text()).body:
+            names = [alias.name for alias in getattr(line, "names", ())] + [getattr(line, "module", None)]
+            assert not unix & set(names), f"{path}: {names}"
