@@ -100,8 +100,9 @@ class TraceStore:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """All or nothing, durable when it is left. Raises MemoryError for a locked file or a full disk."""
         with self._lock:
-            nested = self._sql.in_transaction
+            nested = True
             try:
+                nested = self._sql.in_transaction
                 if not nested:
                     self._sql.execute("BEGIN IMMEDIATE")
                 yield self._sql
@@ -277,7 +278,7 @@ class TraceStore:
                 return self._sql.execute(sql, values).fetchall()
             except sqlite3.Error as error:
                 if "decode" in str(error) and self._sql.text_factory is str:
-                    self._sql.text_factory = lambda raw: raw.decode("utf-8", "replace")  # it is slow
+                    self._sql.text_factory = _forgiving  # it is slow
                     return self._read(sql, values)
                 raise MemoryError(_explain(error, self.path)) from error
 
@@ -320,9 +321,10 @@ def _trace(record: dict[str, Any], *, proper: bool = False) -> Trace:
         record["text"] = _unpacked(packed)
     for name in PAIRS:
         record[name] = () if record[name] == "[]" else pairs_of(record[name])
-    if not (proper and record["text"] is not None and record["tier"] in TIERS and record["stage"] in STAGES):
+    if not (proper and record["text"] and record["tier"] in TIERS and record["stage"] in STAGES):
         wrong = [name for name, kind in KINDS.items() if not isinstance(record.get(name), kind)]
         wrong += [name for name, known in (("tier", TIERS), ("stage", STAGES)) if record[name] not in known]
+        wrong += [] if record["text"] else ["text"]
         if wrong:
             raise MemoryError(_fault(record["id"], ", ".join(dict.fromkeys(wrong))))
     if None in (record["cues"], record["heard"]):
@@ -352,10 +354,15 @@ def pairs_of(kept: Any) -> tuple[tuple[str, str], ...] | None:
     return found if all(isinstance(one, str) for pair in found for one in pair) else None
 
 
+def _forgiving(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
 def _unpacked(packed: Any) -> str | None:
     try:
         unpacker = zlib.decompressobj(-15, zdict=DICTIONARY)
-        return (unpacker.decompress(packed) + unpacker.flush()).decode()
+        text = (unpacker.decompress(packed) + unpacker.flush()).decode()
+        return text if unpacker.eof else None
     except (zlib.error, TypeError, ValueError):
         return None
 
@@ -366,7 +373,7 @@ def salvage(path: Path, to: Path) -> int:
     copy = to.with_suffix(".damaged")
     shutil.copyfile(path, copy)
     with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(copy)) as sql:
-        sql.row_factory = sqlite3.Row
+        sql.row_factory, sql.text_factory = sqlite3.Row, _forgiving
         last = 0
         while True:
             try:
