@@ -182,7 +182,7 @@ def test_a_gradient_that_is_not_finite_in_a_deep_band_never_reaches_a_checkpoint
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Planted at step 17 into the band of period 64: told at once, what is saved afterwards is clean, and the run ends well."""
-    original, planted = MultiRateOptimiser.step, []
+    original, planted = MultiRateOptimiser.step, list[int]()
 
     def step(self: MultiRateOptimiser, step: int, lr: float) -> tuple[dict[str, bool], float]:
         if step == 17 and not planted:
