@@ -42,6 +42,7 @@ from lab.config import ArenaConfig, ConfigError, TrainingConfig, build_arena
 from lab.events import Answered, Contested, Scored, TaskEnded, to_record
 from lab.jobs.arena import cells_of, check_arena, run_cell
 from lab.learning import STRATEGIES, Strategy, choose_machine
+from lab.learning.strategies.replay import Replay
 from lab.models import count_parameters
 from lab.report import contested_rows, export_arena, report
 from lab.store import ArenaLog, LogWriter, Run, RunStore, connect
@@ -305,6 +306,7 @@ def test_replay_keeps_to_its_bytes(name: str, budget: int) -> None:
     machine = choose_machine(TrainingConfig(threads=1, precision="fp32"))
     config = tiny(replay_bytes=budget, facts=40)
     (strategy,) = make_strategies(find_contestant(f"baseline+{name}", TUNED), config, machine, 1, TUNED)
+    assert isinstance(strategy, Replay)
     from lab.models import build
 
     brain = build("baseline", brain_config(find_contestant("baseline", TUNED), config, TUNED))

@@ -130,7 +130,7 @@ def test_every_ending_that_is_likely_enough_is_found(name: str) -> None:
     brain = grown(name)
     stop = int(brain(torch.tensor([[7, 8, 9]]))[0][0, -1].argsort(descending=True)[3])
     sure = brain(torch.tensor([[7, 8, 9, token] for token in range(VOCABULARY)]))[0].log_softmax(-1)
-    each = {(): float(sure[0, 2, stop])}
+    each: dict[tuple[int, ...], float] = {(): float(sure[0, 2, stop])}
     each |= {
         (token,): float(sure[token, 2, token] + sure[token, 3, stop]) for token in range(VOCABULARY) if token != stop
     }
@@ -231,7 +231,7 @@ def test_a_higher_quantile_lets_less_be_written() -> None:
     rates = []
     for quantile in (0.0, 0.5, 0.9):
         brain = grown("qor", surprise_threshold=quantile)
-        rates.append(float(brain.fire_rate(brain(some_tokens(4, 512))[1])))
+        rates.append(float(brain.fire_rate(brain(some_tokens(4, 512))[1]) or 0.0))
     assert rates[0] == 1.0 and rates[0] > rates[1] > rates[2] > 0
 
 
@@ -280,7 +280,9 @@ def test_a_memory_alone_learns_a_rhyme(name: str, precision: torch.dtype) -> Non
     """With all else frozen the layer learns a sentence by heart, also where autocast computes in bf16."""
     brain = build(name, BRAINS[name](width=32, layers=1, heads=2, memory_slots=64))
     with torch.no_grad():
-        brain.embedding.weight.mul_(30)  # as long as a trained one's: a fresh one cannot tell bytes apart
+        brain.get_parameter("embedding.weight").mul_(
+            30
+        )  # as long as a trained one's: a fresh one cannot tell bytes apart
     tokens = torch.tensor([list(b"the cat sat on the mat.")])
     adam = torch.optim.AdamW(memory_of(brain).parameters(), lr=0.03)
     for _ in range(60):
