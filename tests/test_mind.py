@@ -189,7 +189,7 @@ def test_a_message_is_kept_although_nobody_reads_on(mind: Mind) -> None:
     for text in ("I live in Oslo.", "Where do I live?"):
         pieces = mind.say_stream(text)
         next(pieces)
-        pieces.close()
+        pieces.close()  # type: ignore[attr-defined]
     assert [row["text"] for row in mind.messages()][::2] == ["I live in Oslo.", "Where do I live?"]
     assert mind.messages()[-1]["text"] == "Oslo"
 
@@ -379,12 +379,10 @@ def _teach_forever(folder: str, acknowledged: str) -> None:
             file.flush()
 
 
-def _sleep_forever(folder: str, _: str) -> None:
+def _sleep_forever(folder: str, acknowledged: str) -> None:
     with Mind.open(folder) as mind:
-        for _ in mind.sleep():
-            pass
-        for _ in mind.sleep():
-            pass
+        for _ in range(2):
+            list(mind.sleep())
 
 
 from lab.memory import Trace  # noqa: E402
@@ -399,7 +397,9 @@ KILLS = int(os.environ.get("KILLS", "0"))  # of each kind; 0 is as many as there
 @pytest.mark.parametrize(
     ("act", "times", "longest_s"), [(_teach_forever, KILLS or 20, 0.4), (_sleep_forever, KILLS or 5, 3.0)]
 )
-def test_killing_it_at_random_points_loses_nothing(tmp_path: Path, act: object, times: int, longest_s: float) -> None:
+def test_killing_it_at_random_points_loses_nothing(
+    tmp_path: Path, act: Callable[[str, str], None], times: int, longest_s: float
+) -> None:
     """kill -9 in the midst of teaching and of sleeping: what was acknowledged is there, and the mind opens and answers."""
     folder, noted = tmp_path / "minds" / "victim", tmp_path / "acknowledged"
     with Mind.create("victim", "qor", tmp_path / "minds", QUICK) as mind:
