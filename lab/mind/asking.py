@@ -94,14 +94,11 @@ class Asking:
         enough, chosen = 1 - believed_from * self.skills.unknown_threshold, list[tuple[float, Trace, str] | None]()
         believed = beliefs(self.skills, asked, len(self.notes.live))
         for question, some, sure_of in zip(questions, found, believed, strict=True):
-            missing = [
-                len(fixed_words(question) - fixed_words(trace.text)) for trace, _ in some
+            likely = [(sure, trace) for sure, (trace, _) in zip(sure_of, some, strict=True) if sure > 0]
+            lacks = [
+                len(fixed_words(question) - fixed_words(trace.text)) for _, trace in likely
             ]  # room 5 is not room 6
-            likely = [
-                (sure, trace)
-                for sure, (trace, _), lacks in zip(sure_of, some, missing, strict=True)
-                if sure > 0 and lacks == min(missing)
-            ]
+            likely = [one for one, lack in zip(likely, lacks, strict=True) if lack == min(lacks)]
             one = self._said(question, [(sure, trace) for sure, trace in likely if sure >= enough], vetoed)
             chosen.append(one and (self._newer(question, one, likely, enough, vetoed) or one))
         return chosen

@@ -92,11 +92,8 @@ class Reflecting:
         older = [trace for number, trace in near.items() if number < note.id]
         told = [Note.of(old) for old in older]
         sure = about_one(self.skills, new, told)
-        return [
-            (old, questions_alike(new, its), one)
-            for old, its, one in zip(older, told, sure, strict=True)
-            if one >= PERHAPS
-        ]
+        alike = (questions_alike(new, its) for its in told)
+        return [found for found in zip(older, alike, sure, strict=True) if found[2] >= PERHAPS]
 
     def _repeat(self, note: Trace, old: Trace) -> Trace:
         """Let `note` only make the old one surer."""
