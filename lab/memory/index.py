@@ -120,24 +120,20 @@ class RecallIndex:
     def search(self, text: str, count: int) -> list[tuple[int, float]]:
         """Give up to `count` keys with their scores, from 0 to about 1, best first."""
         with self._lock:  # an array that is looked at cannot grow
-            return self._search(text, count)
-
-    def _search(self, text: str, count: int) -> list[tuple[int, float]]:
-        if self._unread:
-            self._first, self._features = _weights_of(self._unread)
-            self._unread = []
-        total = len(self._keys)
-        if not total or not self._rows:
+            if self._unread:
+                self._first, self._features = _weights_of(self._unread)
+                self._unread = []
+            scores = self._lexical(text, len(self._keys))
+            near = np.flatnonzero(scores)
+            near = near[np.frombuffer(self._alive, dtype=np.uint8)[near] > 0]
+            keys = np.frombuffer(self._keys, dtype=np.int64)[near]
+        if not len(near):
             return []
-        scores = self._lexical(text, total)
-        near = np.flatnonzero(scores)
-        near = near[np.frombuffer(self._alive, dtype=np.uint8)[near] > 0]
-        wanted = min(len(near), 8 * count + 8)
-        best = near[np.argpartition(scores[near], len(near) - wanted)[len(near) - wanted :]] if wanted else near
-        keys = np.frombuffer(self._keys, dtype=np.int64)
+        wanted, scores = min(len(near), 8 * count + 8), scores[near]
+        best = np.argpartition(scores, len(near) - wanted)[len(near) - wanted :]
         found: dict[int, float] = {}
-        for row in best[np.lexsort((best, scores[best]))[::-1]]:  # of equal scores the newest first
-            found.setdefault(int(keys[row]), float(scores[row]))
+        for place in best[np.lexsort((best, scores[best]))[::-1]]:  # of equal scores the newest first
+            found.setdefault(int(keys[place]), float(scores[place]))
         return list(found.items())[:count]
 
     def _lexical(self, text: str, total: int) -> NDArray[np.float64]:
@@ -147,7 +143,8 @@ class RecallIndex:
         asked = features(text)
         columns = np.searchsorted(self._features, [*asked])
         for (feature, n), column in zip(asked.items(), columns, strict=True):
-            found = [(np.frombuffer(r, np.int32), np.frombuffer(w, np.float32)) for r, w in self._added(feature)]
+            added = self._postings.get(feature)
+            found = [(np.frombuffer(added[0], np.int32), np.frombuffer(added[1], np.float32))] if added else []
             if column < len(self._features) and self._features[column] == feature:
                 begin, end = self._first.indptr[column : column + 2]
                 found.append((self._first.indices[begin:end], self._first.data[begin:end]))
@@ -161,10 +158,6 @@ class RecallIndex:
             return np.zeros(total)
         rows_all, weights_all = np.concatenate(rows_found), np.concatenate(weights_found)
         return np.bincount(rows_all, weights=weights_all, minlength=total) * np.float64(math.sqrt(length) / whole)
-
-    def _added(self, feature: int) -> list[tuple[array[int], array[float]]]:
-        found = self._postings.get(feature)
-        return [found] if found else []
 
 
 def _weights_of(texts: Sequence[str]) -> tuple[sparse.csc_array, NDArray[np.int64]]:

@@ -42,24 +42,15 @@ KINDS: dict[str, type | tuple[type, ...]] = {  # of what stands in the other col
     "importance": float, "surprise": float, "uses": int, "repeats": int, "created_at": float, "used_at": float, "passes": int,
     "due_night": int, "superseded_by": (int, NoneType), "forgotten_at": (float, NoneType), "disputed_at": (float, NoneType),
 }  # fmt: skip
+SHARES = ("doing", "kept", "cancelled", "retained")  # of a night's detail
 WHOLE: dict[str, Callable[[dict[str, Any]], bool]] = {  # what a row of the other tables must be to be given
-    "vetoes": lambda row: isinstance(row["question"], str) and isinstance(row["answer"], str),
-    "messages": lambda row: (
-        row["role"] in ("user", "assistant")
-        and isinstance(row["text"], str)
-        and isinstance(about := parsed(row["about"]), dict)
-        and isinstance(about.get("confidence", 0), int | float)
-        and isinstance(about.get("traces", []), list)
-    ),
-    "nights": lambda row: (
-        isinstance(detail := parsed(row["detail"]), dict)
-        and {"doing", "kept", "cancelled", "retained"} <= detail.keys()
-        and all(
-            isinstance(row[name], int | float) for name in ("night", "started_at", "seconds", "replayed", "promoted")
-        )
-    ),
-    "usage": lambda row: all(isinstance(number, int | float) for number in row.values()),
-}
+    "vetoes": lambda row: _are(str, row["question"], row["answer"]),
+    "messages": lambda row: row["role"] in ("user", "assistant") and _are(str, row["text"]) and _are(dict, about := parsed(row["about"]))
+    and _are(int | float, about.get("confidence", 0)) and _are(list, about.get("traces", [])),
+    "nights": lambda row: _are(dict, detail := parsed(row["detail"])) and all(name in detail for name in SHARES)
+    and _are(int | float, *(row[name] for name in ("night", "started_at", "seconds", "replayed", "promoted"))),
+    "usage": lambda row: _are(int | float, *row.values()),
+}  # fmt: skip
 DICTIONARY = (
     b"My name is I am I have the of my sister brother mother father's favourite is called lives in works as a an "
     b"birthday on phone number code password The meeting with at o'clock euros was born "
@@ -75,18 +66,20 @@ class TraceStore:
         self.path, self.faults = path, dict[int, str]()
         self._lock = threading.RLock()
         try:
-            if known and not (
-                path.is_file() and path.stat().st_size
-            ):  # SQLite would begin a new one, without its journal too
-                raise MemoryError(_lost(path))
-            with contextlib.suppress(OSError):  # what is wrong with it SQLite says
-                path.touch(0o600)  # -wal and -shm get the mode of the file
-                path.chmod(0o600)
-                path.parent.chmod(0o700)  # that of a mind from elsewhere too
-            self._sql = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
-            self._sql.row_factory = sqlite3.Row
-            if known and not self._sql.execute("SELECT 1 FROM sqlite_master WHERE name = 'traces'").fetchone():
-                raise MemoryError(_lost(path))
+            there = not known or (path.is_file() and path.stat().st_size > 0)  # SQLite would begin a new one
+            if there:
+                with contextlib.suppress(OSError):  # what is wrong with it SQLite says
+                    path.touch(0o600)  # -wal and -shm get the mode of the file
+                    path.chmod(0o600)
+                    path.parent.chmod(0o700)  # that of a mind from elsewhere too
+                self._sql = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+                self._sql.row_factory = sqlite3.Row
+                there = not known or bool(self._read("SELECT 1 FROM sqlite_master WHERE name = 'traces'"))
+            if not there:
+                rule = f"a mind that was made must have its memory; {path} is gone or empty"
+                raise MemoryError(
+                    f"{rule}. Put it back from a copy: without it the mind would not know what its weights learnt."
+                )
             self._sql.execute("PRAGMA journal_mode=WAL")
             self._sql.execute("PRAGMA synchronous=FULL")
             fault = self._sql.execute("PRAGMA quick_check").fetchone()[0]
@@ -321,37 +314,32 @@ def _trace(record: dict[str, Any], *, proper: bool = False) -> Trace:
         record["text"] = _unpacked(packed)
     for name in PAIRS:
         record[name] = () if record[name] == "[]" else pairs_of(record[name])
+    wrong = [name for name in PAIRS if record[name] is None]
     if not (proper and record["text"] and record["tier"] in TIERS and record["stage"] in STAGES):
-        wrong = [name for name, kind in KINDS.items() if not isinstance(record.get(name), kind)]
+        wrong += [name for name, kind in KINDS.items() if not isinstance(record.get(name), kind)]
         wrong += [name for name, known in (("tier", TIERS), ("stage", STAGES)) if record[name] not in known]
         wrong += [] if record["text"] else ["text"]
-        if wrong:
-            raise MemoryError(_fault(record["id"], ", ".join(dict.fromkeys(wrong))))
-    if None in (record["cues"], record["heard"]):
-        raise MemoryError(_fault(record["id"], "cues or heard"))
+    if wrong:
+        raise MemoryError(
+            f"a trace must be whole; that with number {record['id']} has no proper {', '.join(dict.fromkeys(wrong))}. It is left as "
+            "it is; python -m lab minds salvage MIND saves what can be read of it."
+        )
     trace = object.__new__(Trace)
-    object.__setattr__(
-        trace, "__dict__", record
-    )  # as Trace(**record), in a third of the time: 100,000 are to be read in a second
+    object.__setattr__(trace, "__dict__", record)  # as Trace(**record), in a third of the time
     return trace
-
-
-def _fault(number: Any, what: str) -> str:
-    return (
-        f"a trace must be whole; that with number {number} has no proper {what}. It is left as it is; "
-        "python -m lab minds salvage MIND saves what can be read of it."
-    )
 
 
 def pairs_of(kept: Any) -> tuple[tuple[str, str], ...] | None:
     """The pairs of texts that a column or a journal's record holds; None where it does not."""
-    pairs = parsed(kept) if isinstance(kept, str) else kept
-    if not isinstance(pairs, list | tuple) or any(
-        not isinstance(pair, list | tuple) or len(pair) != 2 for pair in pairs
-    ):
+    try:
+        found = tuple((one, other) for one, other in (parsed(kept) if isinstance(kept, str) else kept))
+    except (TypeError, ValueError):
         return None
-    found = tuple((one, other) for one, other in pairs)
-    return found if all(isinstance(one, str) for pair in found for one in pair) else None
+    return found if all(_are(str, *pair) for pair in found) else None
+
+
+def _are(kind: Any, *values: Any) -> bool:
+    return all(isinstance(value, kind) for value in values)
 
 
 def _forgiving(raw: bytes) -> str:
@@ -390,29 +378,14 @@ def salvage(path: Path, to: Path) -> int:
             if row is None:
                 break
             last = row["id"]
-            with contextlib.suppress(MemoryError):
-                saved.append(dataclasses.asdict(_mended(dict(row))))
+            record = dict(row)
+            try:
+                saved.append(dataclasses.asdict(_trace(record)))
+            except MemoryError:  # its text alone, where there is one
+                saved += [dataclasses.asdict(Trace(record["text"], 0.0, last))] if _are(str, record["text"]) else []
     copy.unlink(missing_ok=True)
     to.write_text("".join(json.dumps(record) + "\n" for record in saved), encoding="utf-8")
     return len(saved)
-
-
-def _mended(row: dict[str, Any]) -> Trace:
-    """A trace of a row, with its text alone where all else cannot be trusted. Raises MemoryError where there is no text."""
-    try:
-        return _trace(row)
-    except MemoryError:  # which comes after the text was unpacked
-        text = row["text"]
-        if not isinstance(text, str):
-            raise
-        return Trace(text, 0.0, row["id"])
-
-
-def _lost(path: Path) -> str:
-    return (
-        f"a mind that was made must have its memory; {path} is gone or empty. Put it back from a copy: "
-        "without it the mind would not know what its weights learnt."
-    )
 
 
 def _explain(error: sqlite3.Error, path: Path) -> str:

@@ -85,13 +85,10 @@ class Asking:
         enough, chosen = 1 - believed_from * self.reader.unknown_threshold, list[tuple[float, Trace, str] | None]()
         believed = self.reader.believe(asked, len(self.notes.live))
         for question, some, sure_of in zip(questions, found, believed, strict=True):
+            likely = [(sure, trace) for sure, (trace, _) in zip(sure_of, some, strict=True) if sure > 0]
             fixed = self.reader.language.fixed_words
-            missing = [len(fixed(question) - fixed(trace.text)) for trace, _ in some]  # room 5 is not room 6
-            likely = [
-                (sure, trace)
-                for sure, (trace, _), lacks in zip(sure_of, some, missing, strict=True)
-                if sure > 0 and lacks == min(missing)
-            ]
+            lacks = [len(fixed(question) - fixed(trace.text)) for _, trace in likely]  # room 5 is not room 6
+            likely = [one for one, lack in zip(likely, lacks, strict=True) if lack == min(lacks)]
             one = self._said(question, [(sure, trace) for sure, trace in likely if sure >= enough], vetoed)
             chosen.append(one and (self._newer(question, one, likely, enough, vetoed) or one))
         return chosen

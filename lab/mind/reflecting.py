@@ -86,11 +86,8 @@ class Reflecting:
         older = [trace for number, trace in near.items() if number < note.id]
         its = [Note.of(old) for old in older]
         sure = self.reader.about_one(new, its)
-        return [
-            (old, questions_alike(new, what), one)
-            for old, what, one in zip(older, its, sure, strict=True)
-            if one >= self.reader.limits.perhaps_one
-        ]
+        alike = (questions_alike(new, what) for what in its)
+        return [found for found in zip(older, alike, sure, strict=True) if found[2] >= self.reader.limits.perhaps_one]
 
     def _repeat(self, note: Trace, old: Trace) -> Trace:
         """Let `note` only make the old one surer."""

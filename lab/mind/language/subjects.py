@@ -17,7 +17,7 @@ FIXED = re.compile(  # words that tell one of several things from the next
 IDLE = re.compile(  # words in which statements about one thing may differ
     r"now|currently|actually|just|again|still|anymore|longer|no|not|instead|really|new|newest|changed|the|a|an|to|in|on|at"
 )
-BEING = re.compile("is|are|was|were|has")
+BEING = ("is", "are", "was", "were", "has")
 BEFORE_THINGS = re.compile("the|an?|my|your|his|her|our|their|of|for")
 SINCE = frozenset({"since", "from", "until", "till", "starting", "as"})  # what comes then says when it is so
 TOKEN = re.compile(r"[^\W_]+(?:[.:][^\W_]+)*")
@@ -41,10 +41,8 @@ def other_subject(one: str, value: str, other: str, its: str) -> bool:
     if len(mine) != len(yours) or len(apart) != 1:
         return False
     place = [*map(_spelt, words)].index(mine[apart[0]])
-    around = " ".join(words).lower().split(" ")
-    return bool(place and BEFORE_THINGS.fullmatch(around[place - 1])) or any(
-        map(BEING.fullmatch, around[place + 1 : place + 2])
-    )
+    before, after = ("".join(words[max(0, i) : i + 1]).lower() for i in (place - 1, place + 1))
+    return BEFORE_THINGS.fullmatch(before) is not None or after in BEING
 
 
 def _spelt(word: str) -> str:
@@ -75,8 +73,7 @@ def _lacking(words: list[str], others: list[str]) -> list[int]:
         for i, word in enumerate(words)
         if (FIXED.fullmatch(word.lower()) or word[0].isupper())
         and not IDLE.fullmatch(word.lower())
-        and not BEING.fullmatch(word.lower())
-        and word.lower() not in PERSONS
+        and word.lower() not in (*PERSONS, *BEING)
         and not any(akin(_spelt(word), one) for one in known)
         and not (i and words[i - 1].lower() in SINCE)
     ]
