@@ -1,6 +1,7 @@
 """A reader, a learner and weights that are a dictionary: so tests of minds test their code, and no brain.
 
-"THING is VALUE." is a note that answers "What is THING?"; learnt are just the questions that a night was taught.
+"THING is VALUE." is a note that answers "What is THING?", and "What's THING?", put plainly; learnt are just the questions that a
+night was taught.
 """
 
 from __future__ import annotations
@@ -84,10 +85,10 @@ class Dictionary:
         return [[*pairs] for pairs in self.questions_of(notes)]
 
     def plainly(self, questions: Sequence[str]) -> list[str]:
-        return list(questions)
+        return [question.replace("What's", "What is") for question in questions]
 
     def readings(self, question: str, at_least: float) -> dict[str, float]:
-        return {question: 1.0}
+        return dict.fromkeys(self.plainly([question]), 1.0)
 
     def recites(self, pairs: Sequence[tuple[str, str | None]]) -> list[bool]:
         return [self.learnt.get(question) == answer for question, answer in pairs]
