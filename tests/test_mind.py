@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from conftest import tiny_mind
-from dictionary import DictionaryWeights, make_mind
 
 from lab.config import MindConfig
 from lab.events import ByHeart, NightEnded, NightStep, Quizzed, to_record
@@ -22,6 +20,8 @@ from lab.mind import Answer, Mind, MindError, Minds, Taught
 from lab.mind.messages import checked
 from lab.mind.night.settling import night_events
 from lab.mind.reader import Found, Note, Reply
+from tests.conftest import tiny_mind
+from tests.dictionary import DictionaryWeights, make_mind
 
 PARIS = {"What is the capital of France?": "Paris"}
 
