@@ -306,6 +306,7 @@ def test_replay_keeps_to_its_bytes(name: str, budget: int) -> None:
     machine = choose_machine(TrainingConfig(threads=1, precision="fp32"))
     config = tiny(replay_bytes=budget, facts=40)
     (strategy,) = make_strategies(find_contestant(f"baseline+{name}", TUNED), config, machine, 1, TUNED)
+    assert isinstance(strategy, Replay)
     from lab.models import build
 
     brain = build("baseline", brain_config(find_contestant("baseline", TUNED), config, TUNED))

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from lab.arena.streams.files import folder_stream, labels_stream
-from lab.config import BRAINS, SECTIONS, ArenaConfig, ConfigError, DataConfig, MindConfig, RunConfig
+from lab.config import ArenaConfig, ConfigError, DataConfig, MindConfig, option_kinds
 from lab.data import (
     WORLDS,
     Batches,
@@ -227,7 +227,7 @@ def test_a_question_is_followed_by_its_answer() -> None:
 def options() -> list[tuple[type[Any], Any]]:
     return [
         (kind, spec)
-        for kind in (MindConfig, ArenaConfig, RunConfig, *SECTIONS.values(), *BRAINS.values())
+        for kind in (MindConfig, ArenaConfig, *option_kinds())
         for spec in fields(kind)
         if "help" in spec.metadata
     ]

@@ -1,9 +1,12 @@
 """DESIGN's table of who may import whom."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
+
+from lab.config import FAMILIES
 
 LAB = Path(__file__).parents[1] / "lab"
 EVERYONE = {"config", "events", "disk", "text"}
@@ -48,3 +51,14 @@ def test_the_top_level_holds_only_what_the_design_names() -> None:
     """app.py, lab, notebooks, runs, tests, README.md, requirements.txt and dot-files."""
     names = {path.name for path in LAB.parent.iterdir() if not path.name.startswith((".", "__pycache__"))}
     assert names <= {"app.py", "lab", "notebooks", "runs", "tests", "README.md", "requirements.txt"}
+
+
+@pytest.mark.parametrize("path", sorted(LAB.rglob("*.py")), ids=lambda path: str(path.relative_to(LAB)))
+def test_marks_and_families_are_known_in_their_rooms_alone(path: Path) -> None:
+    """How a lesson is spelt stands in text, a family's name in its two files and the table: nobody else knows either."""
+    room, code = path.relative_to(LAB).as_posix(), path.read_text(encoding="utf-8")
+    if not room.startswith("text/"):
+        assert not re.search(r"\b(START|ANSWER|NOTE|QUIZ|UNKNOWN)\b", code)
+    if not room.startswith("config/brains/") and room not in {f"models/{name}.py" for name in FAMILIES}:
+        names = "|".join(FAMILIES)
+        assert not re.search(rf"\b({names})\b(?! Lab|-lab)", code, re.I)

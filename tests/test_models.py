@@ -289,7 +289,9 @@ def test_a_memory_alone_learns_a_rhyme(name: str, precision: torch.dtype) -> Non
     """With all else frozen the layer learns a sentence by heart, also where autocast computes in bf16."""
     brain = build(name, FAMILIES[name].config(width=32, layers=1, heads=2, memory_slots=64))
     with torch.no_grad():
-        brain.embedding.weight.mul_(30)  # as long as a trained one's: a fresh one cannot tell bytes apart
+        brain.get_parameter("embedding.weight").mul_(
+            30
+        )  # as long as a trained one's: a fresh one cannot tell bytes apart
     tokens = torch.tensor([list(b"the cat sat on the mat.")])
     adam = torch.optim.AdamW(memory_of(brain).parameters(), lr=0.03)
     for _ in range(60):

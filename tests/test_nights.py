@@ -16,7 +16,6 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from conftest import tiny_mind, wait_until
 
 from lab import jobs
 from lab.events import NightEnded
@@ -25,6 +24,7 @@ from lab.memory import MemoryError
 from lab.mind import Mind, MindError
 from lab.store import RunStore, publish
 from lab.ui.night import mind_card
+from tests.conftest import tiny_mind, wait_until
 
 KILLS = int(os.environ.get("KILLS", "0"))  # 0 is as many as there is time for whenever tests run
 

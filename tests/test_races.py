@@ -8,11 +8,10 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import tiny_mind
 
 from lab import jobs
 from lab.jobs.nights import work_night
@@ -21,6 +20,7 @@ from lab.mind import Mind, MindError
 from lab.mind.home import salvage_mind
 from lab.ui.memory import figures, trace_table
 from lab.ui.night import night_card
+from tests.conftest import tiny_mind
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def mind(tmp_path: Path) -> Iterator[Mind]:
         yield made
 
 
-def _together(works: list[Callable[[int], object]], seconds: float) -> list[BaseException]:
+def _together(works: Sequence[Callable[[int], object]], seconds: float) -> list[BaseException]:
     """Do all of `works`, each again and again in a thread of its own; gives what they raised."""
     raised: list[BaseException] = []
     until = time.monotonic() + seconds
@@ -132,7 +132,7 @@ def test_undo_beside_teaching_takes_back_whole_steps(mind: Mind) -> None:
 
 def test_the_readings_of_a_question_are_never_those_of_another(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
     """Although the last question is kept with its readings, and threads ask different ones."""
-    monkeypatch.setattr(mind.skills, "readings", lambda question, least: {question: 1.0})
+    monkeypatch.setattr(mind.reader, "readings", lambda question, least: {question: 1.0})
     draws = random.Random(3)
 
     def ask(number: int) -> None:

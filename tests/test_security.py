@@ -301,7 +301,7 @@ def test_a_mind_for_which_there_is_no_room_says_so(
         (os, "fsync", lambda: minds.create("bob", str(brain))),
         (Path, "mkdir", lambda: minds.create("bob", str(brain))),
         (os, "fsync", lambda: mind.export_traces(tmp_path / "traces.jsonl")),
-        (nights, "_start_night", lambda: nights.start_night(mind)),
+        (mind.memory, "set_setting", lambda: nights.start_night(mind)),
     ):
         with monkeypatch.context() as full, pytest.raises(DiskFullError, match="the disk must have room"):
             fill(full, place, name)

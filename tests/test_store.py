@@ -611,7 +611,7 @@ ODD_CELLS = [
 
 def test_a_damaged_line_of_a_cell_hides_nothing_else_of_an_arena(store: RunStore) -> None:
     """Fields missing, null, of a wrong type or about tasks that there are not: every figure, table and card is made."""
-    from lab.jobs.report import export_arena, report
+    from lab.report import export_arena, report
     from lab.ui.verdict import arena_card, verdict_card
 
     config = build_arena({"contestants": "qor,baseline"})

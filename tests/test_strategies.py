@@ -31,7 +31,7 @@ from lab.text.marks import Marks
 
 CPU = Machine(torch.device("cpu"), "fp32", 1)
 MAKE: dict[str, Callable[[], Strategy]] = {
-    name: lambda kind=kind, options=options: kind(CPU, 5, **options)  # type: ignore[misc]
+    name: lambda kind=kind, options=options: kind(CPU, 5, **options)
     for name, kind in STRATEGIES.items()
     for options in [{"dreams": {"ratio": 1.0}, "bands": {"count": 8, "steps": 6}}.get(name, {})]
 }
@@ -39,7 +39,7 @@ MAKE: dict[str, Callable[[], Strategy]] = {
 
 def lessons(*facts: str) -> list[Lesson]:
     """What was written as question=answer."""
-    return [LAB.lesson(Exchange(*fact.split("="))) for fact in facts]
+    return [LAB.lesson(Exchange(fact.split("=")[0], fact.split("=")[1])) for fact in facts]
 
 
 FIRST, SECOND = lessons("cat=meow", "dog=woof", "cow=moo", "pig=oink"), lessons("sun=day", "moon=night", "star=far")

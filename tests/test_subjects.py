@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.mind import Answer, Mind, Taught, brains
-from lab.mind.messages import fixed_words, other_subject
+from lab.mind.language.subjects import fixed_words, other_subject
 
 OTHERS = [  # a statement with what it says, and one that is alike of something else
     ("The code of gate 1 is 1001.", "1001", "The code of gate 2 is 1002.", "1002"),

@@ -1,5 +1,5 @@
-"""Who learns: a contestant is a model with strategies. `baseline+dreams` stands beside `qor`, so that credit goes where it
-is due; parameters are matched."""
+"""Who learns: a contestant is a model with strategies. The control with the same strategy stands beside each, so that credit goes
+where it is due; parameters are matched."""
 
 from __future__ import annotations
 

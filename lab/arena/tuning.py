@@ -1,8 +1,8 @@
 """Tuning: settings are chosen on a stream of facts that no scored stream has, on seeds from 1000 on, by validation wordings.
 
 One part is tried at a time, the others as they stand; the best mean final accuracy wins, and tuned.toml keeps it; what
-stands there is changed for a clearly better one only. What both models share is tried with the baseline, so that no doubt
-favours qor.
+stands there is changed for a clearly better one only. What all models share is tried with the control, so that no doubt
+favours another.
 """
 
 from __future__ import annotations

@@ -129,14 +129,15 @@ class RecallIndex:
         total = len(self._keys)
         if not total or not self._rows:
             return []
-        scores = self._lexical(text, total) * np.frombuffer(self._alive, dtype=np.uint8)
+        scores = self._lexical(text, total)
+        near = np.flatnonzero(scores)
+        near = near[np.frombuffer(self._alive, dtype=np.uint8)[near] > 0]
+        wanted = min(len(near), 8 * count + 8)
+        best = near[np.argpartition(scores[near], len(near) - wanted)[len(near) - wanted :]] if wanted else near
         keys = np.frombuffer(self._keys, dtype=np.int64)
-        wanted = min(total, 8 * count + 8)
-        best = np.argpartition(scores, total - wanted)[total - wanted :]
         found: dict[int, float] = {}
         for row in best[np.lexsort((best, scores[best]))[::-1]]:  # of equal scores the newest first
-            if scores[row] > 0:
-                found.setdefault(int(keys[row]), float(scores[row]))
+            found.setdefault(int(keys[row]), float(scores[row]))
         return list(found.items())[:count]
 
     def _lexical(self, text: str, total: int) -> NDArray[np.float64]:

@@ -33,7 +33,9 @@ def stream_tokens(
     prompt is still being read that token is the prompt's, so callers skip the first (its length - shortest) of them.
     """
     if not prompts or not min(map(len, prompts)):
-        raise ValueError(f"every prompt must hold a token; got lengths {[len(p) for p in prompts]}. Begin with START.")
+        raise ValueError(
+            f"every prompt must hold a token; got lengths {[len(p) for p in prompts]}. Begin with a token."
+        )
     device = next(brain.parameters()).device
     shared = min(map(len, prompts))
     logits, state = brain(torch.tensor([list(p[:shared]) for p in prompts], device=device))

@@ -81,9 +81,8 @@ class ArenaLog:
     def _fits(self, record: dict[str, Any]) -> bool:
         """Whether the tasks that a record is about are among those of the run."""
         count = len(self.contested.get("tasks", {}).get(record["order"], ()))
-        return (
-            0 <= record[_TASK[record["kind"]]] <= count and 1 <= record.get("on_task", record.get("task", 1)) <= count
-        )
+        on = record.get("on_task", record.get("task", 1))
+        return bool(0 <= record[_TASK[record["kind"]]] <= count and 1 <= on <= count)
 
     @property
     def stamp(self) -> str:

@@ -30,7 +30,7 @@ def alone(method: Callable[Concatenate[Locked, P], R]) -> Callable[Concatenate[L
         with self.lock:  # type: ignore[attr-defined]
             return method(self, *args, **kwargs)
 
-    return locked
+    return locked  # type: ignore[return-value]  # its self goes by position
 
 
 class LogWriter:

@@ -21,4 +21,5 @@ def summaries(store: RunStore) -> dict[str, dict[str, Any]]:
 @lru_cache(maxsize=4)
 def _summaries(home: Path, mark: str) -> dict[str, dict[str, Any]]:
     found = query(SUMMARY, store=RunStore(home)).set_index("run")
-    return found.astype(object).where(found.notna(), None).to_dict("index")
+    rows: dict[str, dict[str, Any]] = found.astype(object).where(found.notna(), None).to_dict("index")
+    return rows

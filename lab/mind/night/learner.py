@@ -19,8 +19,13 @@ Stop = Callable[[], bool]
 class Learner(Protocol):
     """A brain that learns, beside what it was before."""
 
-    before: Reader
-    after: Reader
+    @property
+    def before(self) -> Reader:
+        """The brain as it was."""
+
+    @property
+    def after(self) -> Reader:
+        """The brain that learns."""
 
     def dream(
         self,
