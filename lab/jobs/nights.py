@@ -30,26 +30,22 @@ def start_night(mind: Mind) -> int:
 
     Raises MindError when it sleeps already or there is nothing to sleep on, DiskFullError when there is no room.
     """
-    with explained(mind.folder):
-        return _start_night(mind)
-
-
-def _start_night(mind: Mind) -> int:
     if night_state(mind)["asleep"]:
         raise MindError(f"a mind must be awake to fall asleep; {mind.name} sleeps already. Wait, or press Wake.")
-    night, agenda, folder = mind.begin_night()
+    with explained(mind.folder):
+        night, agenda, folder = mind.begin_night()
     if not agenda.due and not agenda.unlearn:
         raise MindError(
             f"a mind must have something to sleep on; {mind.name} has learned nothing new since its last night. Teach it."
         )
     words = [sys.executable, "-m", "lab", "sleeper", str(folder.resolve())]
-    with (folder / "worker.log").open("ab") as output:
+    with explained(folder), (folder / "worker.log").open("ab") as output:
         worker = subprocess.Popen(
             words, cwd=Path(__file__).resolve().parents[2], stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
-    _workers[str(folder)] = worker
-    (folder / "pid").write_text(str(worker.pid))
+        _workers[str(folder)] = worker
+        (folder / "pid").write_text(str(worker.pid))
     return night
 
 

@@ -246,13 +246,12 @@ def build_arena_tab(store: RunStore, tab: gr.Tab) -> gr.Timer:
             return [gr.skip(), sentence("Choose a comparison to export.", "warning")]
         try:
             run = store.get(name, ARENA)
-            folder = Path(tempfile.mkdtemp(prefix="qor-export-"))
-            paths = export_arena(run, folder, kind)
+            paths = export_arena(run, Path(tempfile.mkdtemp(prefix="qor-export-")), kind)
         except (ConfigError, OSError) as error:
             return [gr.skip(), sentence(say(error, store), "error")]
         path = paths[0]
         if len(paths) > 1:
-            path = folder / f"{run.id}-{kind}.zip"
+            path = path.with_name(f"{run.id}-{kind}.zip")
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
                 for one in paths:
                     packed.write(one, one.name)
