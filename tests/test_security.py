@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,13 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def client(app: Any, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     monkeypatch.setattr(guard, "WRONG_S", 0.0)
     return TestClient(app, base_url="http://127.0.0.1:7860", follow_redirects=False)
+
+
+@pytest.fixture
+def brain(tmp_path: Path) -> Path:
+    """A tiny brain in a folder."""
+    save_brain(tmp_path / "brain", "qor", build("qor", TINY))
+    return tmp_path / "brain"
 
 
 def bearer(key: str = KEY, scheme: str = "Bearer") -> dict[bytes, bytes]:
@@ -186,6 +194,22 @@ def test_only_what_was_uploaded_is_taken_for_an_upload(client: TestClient, tmp_p
         assert answer.status_code == 500 and "not uploaded by a user" in answer.json()["error"]
 
 
+def test_what_is_exported_comes_through_a_folder_of_our_own(
+    brain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page gives out what it made, wherever minds live; their own folders it does not open."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "passing"))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "passing"))
+    (tmp_path / "passing").mkdir()
+    client = TestClient(create_app(RunStore(tmp_path)), base_url="http://127.0.0.1:7860")
+    minds = Minds(tmp_path / "minds")
+    minds.create("alice", str(brain)).teach("My name is Alice.")
+    minds.close()
+    made = client.post("/gradio_api/run/write", json={"data": ["alice"]}).json()["data"][0]["path"]
+    assert made.startswith(str(tmp_path / "passing")) and "Alice" in client.get(f"/gradio_api/file={made}").text
+    assert client.get(f"/gradio_api/file={tmp_path}/minds/alice/mind.json").status_code == 403
+
+
 def through(app: Any, received: list[Message]) -> list[Message]:
     """What `app` sends behind the guard where a client sends `received` and then nothing more."""
     sent: list[Message] = []
@@ -276,13 +300,6 @@ def fill(monkeypatch: pytest.MonkeyPatch, place: Any, name: str) -> None:
     monkeypatch.setattr(place, name, fail)
 
 
-@pytest.fixture
-def brain(tmp_path: Path) -> Path:
-    """A tiny brain in a folder."""
-    save_brain(tmp_path / "brain", "qor", build("qor", TINY))
-    return tmp_path / "brain"
-
-
 def test_a_full_disk_is_a_sentence_wherever_a_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error itself says it, and there is no half of a file."""
     fill(monkeypatch, os, "fsync")
@@ -301,7 +318,7 @@ def test_a_mind_for_which_there_is_no_room_says_so(
         (os, "fsync", lambda: minds.create("bob", str(brain))),
         (Path, "mkdir", lambda: minds.create("bob", str(brain))),
         (os, "fsync", lambda: mind.export_traces(tmp_path / "traces.jsonl")),
-        (mind.memory, "set_setting", lambda: nights.start_night(mind)),
+        (Path, "mkdir", lambda: nights.start_night(mind)),
     ):
         with monkeypatch.context() as full, pytest.raises(DiskFullError, match="the disk must have room"):
             fill(full, place, name)

@@ -28,7 +28,6 @@ WAIT_S = 10.0  # for a whole body
 WRONG_S = 0.3  # what a wrong key costs
 COOKIE = "lab_session"
 LOGIN = Path(__file__).with_name("login.html")
-CODES = {401: "invalid_api_key", 404: "unknown_url"}
 
 
 class Guard:
@@ -102,9 +101,9 @@ async def explain_os_error(_: object, error: Exception) -> Response:
 
 
 def _refusal(error: HTTPException) -> Response:
-    status = error.status_code
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    told = {"message": error.detail, "type": kind, "param": None, "code": CODES.get(status)}
+    status, kind = error.status_code, "invalid_request_error" if error.status_code < 500 else "server_error"
+    code = {401: "invalid_api_key", 404: "unknown_url"}.get(status)
+    told = {"message": error.detail, "type": kind, "param": None, "code": code}
     return JSONResponse({"error": told}, status, {"WWW-Authenticate": "Bearer"} if status == 401 else None)
 
 
