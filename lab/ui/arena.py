@@ -77,9 +77,8 @@ class ArenaLayout:
             label="or your own files", file_count="multiple",
             file_types=[".csv", ".json", ".jsonl"], height=140, elem_id="arena-upload",
         )  # fmt: skip
-        gr.Markdown(
-            "A .csv (text, label) or CLINC-like .json is cut into tasks; of .jsonl files (prompt, answer) each is a task."
-        )
+        text = "A .csv (text, label) or CLINC-like .json is cut into tasks; of .jsonl files (prompt, answer) each is a task."
+        gr.Markdown(text)
         with gr.Accordion("Every setting", open=False):
             self.fields += make_fields(ArenaConfig, "arena", advanced=True)
         self.message = gr.HTML(elem_id="arena-message")
@@ -104,9 +103,8 @@ class ArenaLayout:
 
     def _measures(self) -> None:
         with gr.Accordion("Everything that was measured", open=False):
-            self.means = gr.Dataframe(
-                interactive=False, elem_id="arena-means", label="Means over seeds, with 95% intervals", show_label=True
-            )
+            title = "Means over seeds, with 95% intervals"
+            self.means = gr.Dataframe(interactive=False, elem_id="arena-means", label=title, show_label=True)
             self.charts = chart_rows("arena", ("anytime", "tradeoff"), ("cost", "coverage"), ("map-1", "map-2"))
             with gr.Row():
                 self.left = gr.Dropdown(label="Left map", choices=[], elem_id="arena-left")
@@ -115,9 +113,7 @@ class ArenaLayout:
     def _exports(self) -> None:
         with gr.Row():
             names = {kind: "Parquet" if kind == "parquet" else kind.upper() for kind in FORMATS}
-            self.exports = {
-                kind: gr.Button(f"Export as {name}", elem_id=f"arena-{kind}") for kind, name in names.items()
-            }
+            self.exports = {kind: gr.Button(f"Export as {to}", elem_id=f"arena-{kind}") for kind, to in names.items()}
         self.file = gr.File(label="What was measured", visible=False, elem_id="arena-file")
         self.note = gr.HTML(elem_id="arena-note")
 

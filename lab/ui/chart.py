@@ -69,6 +69,5 @@ def chart_rows(prefix: str, *rows: tuple[str, ...]) -> list[gr.HTML]:
 
 def axis_and_smoothing(tab: str) -> tuple[gr.Radio, gr.Slider]:
     """How a tab's curves are drawn: along what, and how smooth."""
-    along = [(name, name) for name in ("step", "time", "tokens")]
-    axis = gr.Radio(along, value="step", label="x axis", elem_id=f"{tab}-axis")
+    axis = gr.Radio(["step", "time", "tokens"], value="step", label="x axis", elem_id=f"{tab}-axis")
     return axis, gr.Slider(0, 0.98, value=0.6, step=0.02, label="smoothing", elem_id=f"{tab}-smoothing")

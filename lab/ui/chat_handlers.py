@@ -58,8 +58,7 @@ class ChatHandlers:
     """What the tab's events do: values in, updates out."""
 
     def __init__(self, minds: Minds) -> None:
-        self.minds = minds
-        self._making = threading.Lock()
+        self.minds, self._making = minds, threading.Lock()
 
     def speak(self, said: str, name: str | None, second: str, how: str, where: str) -> Iterator[list[Any]]:
         """Say one thing to one mind or two; yields the growing conversation."""
@@ -173,9 +172,8 @@ class ChatHandlers:
 
     def first_mind(self) -> str | None:
         """The first mind there is; where there is none it is made, though a page loads and a person speaks at once."""
-        brain = first_brain()
         with self._making:
-            if brain and not self.minds.names():
+            if not self.minds.names() and (brain := first_brain()):
                 self.minds.create(FIRST, brain)
         return next(iter(self.minds.names()), None)
 

@@ -53,9 +53,8 @@ class RunsLayout:
 
     def _jupyter(self) -> None:
         with gr.Accordion("Analyse in Jupyter", open=True):
-            gr.Markdown(
-                "The notebook `notebooks/01_runs.ipynb` asks the same runs with SQL, through `lab.store.connect()`."
-            )
+            text = "The notebook `notebooks/01_runs.ipynb` asks the same runs with SQL, through `lab.store.connect()`."
+            gr.Markdown(text)
             self.notebook = gr.Button("Open the notebook", elem_id="runs-notebook")
             self.link = gr.HTML(elem_id="runs-notebook-link")
             command = "jupyter lab notebooks/01_runs.ipynb"

@@ -82,10 +82,10 @@ class TrainHandlers:
             documents = jobs.check_data(self.form.read(values))
         except ConfigError as error:
             return sentence(str(error), "error"), ""
-        rows = "".join(
-            f'<li><span class="lab-split">{"validate" if held_out else "learn"}</span> {escape(text[:240])}</li>'
-            for text, held_out in documents
-        )
+        rows = ""
+        for text, held_out in documents:
+            split = "validate" if held_out else "learn"
+            rows += f'<li><span class="lab-split">{split}</span> {escape(text[:240])}</li>'
         return "", titled("The first documents", f'<ul class="lab-documents">{rows}</ul>')
 
     def watch(self, name: str | None, along: str, amount: float, before: str) -> Any:

@@ -24,9 +24,9 @@ def duration(seconds: float) -> str:
 
 
 def tile(label: str, value: str, about: str) -> str:
+    head = f'<span class="lab-tile-label">{escape(label)}</span>'
     return (
-        f'<div class="lab-tile" title="{escape(about)}"><span class="lab-tile-label">{escape(label)}</span>'
-        f'<span class="lab-tile-value">{escape(value)}</span></div>'
+        f'<div class="lab-tile" title="{escape(about)}">{head}<span class="lab-tile-value">{escape(value)}</span></div>'
     )
 
 
@@ -83,9 +83,9 @@ def progress_card(run: Run, log: LiveLog) -> str:
     ]  # fmt: skip
     notes = "".join(sentence(record["text"], "warning") for record in log.records.get("notice", [])[-2:])
     for record in log.records.get("rolledback", [])[-1:]:
-        back = f"The loss jumped to {record['loss']:.2f} nats at step {record['from_step']}; training went back to step"
-        back += f" {record['to_step']} and goes on with {record['lr_scale']:.0%} of the rate."
-        notes += sentence(back, "warning")
+        jump = f"The loss jumped to {record['loss']:.2f} nats at step {record['from_step']};"
+        back = f"training went back to step {record['to_step']} and goes on with {record['lr_scale']:.0%} of the rate."
+        notes += sentence(f"{jump} {back}", "warning")
     return run_card(run, head, share, tiles, notes)
 
 
