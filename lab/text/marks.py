@@ -71,6 +71,7 @@ class Marks:
             end = next((i for i, token in enumerate(tokens[1:], 1) if token in self._opens | self._closes), len(tokens))
             notes.append(self.tokenizer.decode(tokens[1:end]))
             tokens = tokens[end:]
+        tokens = tokens[: tokens.index(self.stop)] if self.stop in tokens else tokens  # the first of several
         if tokens and tokens[0] == self.start and self.answer not in tokens and self.quiz in tokens:
             asked, said = self._cut(tokens[1:], self.quiz)
             return Exchange(self._words(asked), self._words(said), tuple(notes), "plain")
@@ -82,10 +83,9 @@ class Marks:
         return Exchange(self._words(asked), answer, tuple(notes), skills[tokens[0]])
 
     def _cut(self, tokens: list[int], mark: int) -> tuple[list[int], list[int]]:
-        """What stands before the first of a mark, and what after it up to the end."""
+        """What stands before the first of a mark, and what after it."""
         place = tokens.index(mark)
-        rest = tokens[place + 1 :]
-        return tokens[:place], rest[: rest.index(self.stop)] if self.stop in rest else rest
+        return tokens[:place], tokens[place + 1 :]
 
     def _words(self, tokens: list[int]) -> str:
         return self.tokenizer.decode(tokens)
