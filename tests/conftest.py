@@ -56,5 +56,7 @@ def train_here(store: RunStore, config: RunConfig) -> Run:
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunStore]:
     """An empty folder of runs, also for child processes."""
     monkeypatch.setenv("QOR_LAB_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setattr("lab.store.runs.STARTERS", tmp_path / "starters")  # among the runs of this process there is none
+    monkeypatch.setattr(
+        "lab.store.runs.STARTERS", tmp_path / "starters"
+    )  # among the runs of this process there is none
     yield RunStore(tmp_path / "runs")
