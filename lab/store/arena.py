@@ -110,7 +110,8 @@ class ArenaLog:
     def progress(self) -> pd.DataFrame:
         """How far every contestant is: the columns of a cell, share (of its tasks), task, loss, seconds."""
         tasks = max((len(found) for found in self.contested.get("tasks", {}).values()), default=1)
-        rows, ready = [], {"kind": "practised", "task": 1, "step": 0, "of": 1, "seconds": 0.0}
+        ready: dict[str, Any] = {"kind": "practised", "task": 1, "step": 0, "of": 1, "seconds": 0.0}
+        rows = []
         for known in filter(None, self._cells.values()):
             last = next((r for r in reversed(known) if r["kind"] in ("practised", "taskended")), ready)
             done = last["task"] if last["kind"] == "taskended" else last["task"] - 1 + last["step"] / max(1, last["of"])
