@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -254,8 +253,6 @@ class TaskEnded:
 
 
 Event = Started | Step | Evaluated | Sampled | Checkpointed | RolledBack | Notice | Finished
-
-
 NightEvent = Phase | Quizzed | Dreamt | ByHeart | NightStep | TraceAudited | NightEnded
 ArenaEvent = Contested | Begun | Practised | Probed | Scored | Answered | TaskEnded
 
@@ -265,10 +262,7 @@ def to_record(event: Event | NightEvent | ArenaEvent) -> dict[str, Any]:
     return {"kind": type(event).__name__.lower(), **dataclasses.asdict(event)}
 
 
-@cache
-def _kinds() -> dict[str, dict[str, Any]]:
-    """What a log may say: the fields of each kind with their types."""
-    return {kind.__name__.lower(): get_type_hints(kind) for kind in get_args(Event) + get_args(ArenaEvent)}
+KINDS = {kind.__name__.lower(): get_type_hints(kind) for kind in get_args(Event) + get_args(ArenaEvent)}  # their fields
 
 
 def read_record(record: dict[str, Any]) -> dict[str, Any] | None:
@@ -277,7 +271,7 @@ def read_record(record: dict[str, Any]) -> dict[str, Any] | None:
     A step or a start that knows its number is of use; what else it lacks is None. Old logs have fire_rate as a field.
     """
     kind = record.get("kind")
-    types = _kinds().get(kind) if isinstance(kind, str) else None
+    types = KINDS.get(kind) if isinstance(kind, str) else None
     if types is None:
         return None
     if kind == "step" and "measures" not in record:

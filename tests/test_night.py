@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_mind
-from dictionary import Dictionary, DictionaryLearner
-from test_text import Table
 
 from lab.config import FAMILIES, MindConfig
 from lab.events import ByHeart, Dreamt, NightEnded, NightEvent, NightStep, Phase, Quizzed, TraceAudited
@@ -23,6 +20,9 @@ from lab.mind.reader import MarksReader, Pair, Reply
 from lab.models import add_memory, build
 from lab.models.checkpoint import load_brain
 from lab.text import LAB, Exchange
+from tests.conftest import tiny_mind
+from tests.dictionary import Dictionary, DictionaryLearner
+from tests.test_text import Table
 
 CONFIG = MindConfig(night_steps=24, quizzes=2)
 KNOWN = {f"What is thing {number}?": f"value {number}" for number in range(12)}
@@ -205,7 +205,7 @@ def test_a_question_is_altered_in_one_word() -> None:
 
 
 def _learner(config: MindConfig) -> BrainLearner:
-    brain = build("baseline", FAMILIES["baseline"].config(width=32, layers=1, heads=4, conv_kernel=4), seed=3)
+    brain = build("baseline", FAMILIES["baseline"].config(width=32, layers=1, heads=4, conv_kernel=4), seed=3)  # type: ignore[call-arg]
     return BrainLearner("baseline", brain, config)
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from dictionary import DictionaryWeights, make_mind
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +25,7 @@ from lab.mind import Answer, Mind
 from lab.models import build
 from lab.models.contract import Brain
 from lab.text import LAB, Exchange
+from tests.dictionary import DictionaryWeights, make_mind
 
 few = settings(derandomize=True, max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 more = settings(few, max_examples=50)

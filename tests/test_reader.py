@@ -43,7 +43,7 @@ LEARNT = [
 @pytest.fixture(scope="module")
 def reader() -> MarksReader:
     """The reader of a tiny brain that learnt these exchanges, and nothing else."""
-    brain = build("baseline", FAMILIES["baseline"].config(width=48, layers=1, heads=4, conv_kernel=4, mlp_ratio=2.0))
+    brain = build("baseline", FAMILIES["baseline"].config(width=48, layers=1, heads=4, conv_kernel=4, mlp_ratio=2.0))  # type: ignore[call-arg]
     lessons = [LAB.lesson(exchange) for exchange in LEARNT]
     tokens = pad([lesson.tokens for lesson in lessons], LAB.stop)
     weights = torch.zeros(tokens.shape)

@@ -26,9 +26,20 @@ from lab.events import to_record
 from lab.learning import train
 from lab.memory.tiers import strength_now
 from lab.memory.traces import Trace
-from lab.store import ArenaLog, LiveLog, LiveLogs, LogWriter, Run, RunStore, connect, publish, query, read_log
+from lab.store import (
+    ArenaLog,
+    LiveLog,
+    LiveLogs,
+    LogWriter,
+    Run,
+    RunStore,
+    connect,
+    publish,
+    query,
+    read_log,
+    summaries,
+)
 from lab.store.runs import now
-from lab.store.summary import summaries
 from lab.views import arena as views
 from tests.conftest import tiny
 
@@ -176,7 +187,7 @@ def test_a_run_folder_half_deleted_hides_no_other(store: RunStore) -> None:
     assert status == {whole.id: "finished", torn.id: "unreadable", bare.id: "unreadable", silent.id: "finished"}
     publish(store)
     messages = dict(query("SELECT run, message FROM runs", store=store).values.tolist())
-    assert "run's folder must be whole" in messages[torn.id] and "must have a run.json" in messages[bare.id]
+    assert "run's folder must be whole" in messages[torn.id] and "run.json" in messages[bare.id]
     assert query("SELECT count(*) AS n FROM steps WHERE run = ?", [silent.id], store=store)["n"][0] == 0
     with pytest.raises(ConfigError, match="must be whole"):
         store.get(torn.id).config()

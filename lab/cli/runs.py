@@ -10,8 +10,7 @@ from typing import Any
 
 from lab.cli.flags import add_option_flags, options_of
 from lab.config import RECIPES, ConfigError, build_config, changed_options, command_line, option_kinds
-from lab.store import Run, RunStore, query, refresh_database
-from lab.store.summary import summaries
+from lab.store import Run, RunStore, query, refresh_database, summaries
 
 
 def add_run_commands(command: Any) -> None:

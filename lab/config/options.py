@@ -42,10 +42,9 @@ def check_limits(config: Any) -> None:
         value, meta, name = getattr(config, spec.name), spec.metadata, spec.name
         if "help" not in meta:
             continue
-        kind = hints[name]
-        wanted, kinds = KINDS[kind]
-        fits = isinstance(value, kinds) and (kind is bool or not isinstance(value, bool))
-        if not fits or (kind is float and not abs(value) <= sys.float_info.max):
+        wanted, kinds = KINDS[hints[name]]
+        fits = isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+        if not fits or (float in kinds and not abs(value) <= sys.float_info.max):
             raise ConfigError(f"{name} must be {wanted}; got {value!r}. Try {spec.default!r}.", name)
         if meta["choices"] and value not in meta["choices"]:
             raise ConfigError(f"{name} must be one of {', '.join(meta['choices'])}; got {value!r}.", name)

@@ -27,8 +27,7 @@ from lab.exam.measure import facts_for_exam
 from lab.memory import RecallIndex
 from lab.mind import Mind, brains
 from lab.mind.home import find_brain
-from lab.store import RunStore, publish
-from lab.store.summary import summaries
+from lab.store import RunStore, publish, summaries
 
 ROOT = Path(__file__).resolve().parents[2]
 

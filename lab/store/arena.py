@@ -81,8 +81,8 @@ class ArenaLog:
     def _fits(self, record: dict[str, Any]) -> bool:
         """Whether the tasks that a record is about are among those of the run."""
         count = len(self.contested.get("tasks", {}).get(record["order"], ()))
-        on = record.get("on_task", record.get("task", 1))
-        return bool(0 <= record[_TASK[record["kind"]]] <= count and 1 <= on <= count)
+        first, task = record[_TASK[record["kind"]]], record.get("on_task", record.get("task", 1))
+        return bool(0 <= first <= count and 1 <= task <= count)
 
     @property
     def stamp(self) -> str:
@@ -93,11 +93,8 @@ class ArenaLog:
     def table(self, name: str) -> pd.DataFrame:
         """The table of this name, without the run's column."""
         if name == "tasks":
-            rows = [
-                (i, task, order)
-                for order, tasks in self.contested.get("tasks", {}).items()
-                for i, task in enumerate(tasks, 1)
-            ]
+            orders = self.contested.get("tasks", {}).items()
+            rows = [(i, task, order) for order, tasks in orders for i, task in enumerate(tasks, 1)]
             return pd.DataFrame(rows, columns=TASKS)
         kind, columns = KINDS[name]
         wanted = [*CELL, *columns]
@@ -113,34 +110,24 @@ class ArenaLog:
     def progress(self) -> pd.DataFrame:
         """How far every contestant is: the columns of a cell, share (of its tasks), task, loss, seconds."""
         tasks = max((len(found) for found in self.contested.get("tasks", {}).values()), default=1)
+        ready: dict[str, Any] = {"kind": "practised", "task": 1, "step": 0, "of": 1, "seconds": 0.0}
         rows = []
-        for known in self._cells.values():
-            last = next((r for r in reversed(known) if r["kind"] in ("practised", "taskended")), None)
-            if not known:
-                continue
-            who = known[-1]
-            share, loss, task = 0.0, float("nan"), 1
-            if last:
-                task = int(last["task"])
-                share = (task if last["kind"] == "taskended" else task - 1 + last["step"] / max(1, last["of"])) / tasks
-                loss = float(last.get("loss", "nan"))
-            seconds = float(last["seconds"]) if last else 0.0
-            rows.append((who["contestant"], who["seed"], who["order"], share, task, loss, seconds))
+        for known in filter(None, self._cells.values()):
+            last = next((r for r in reversed(known) if r["kind"] in ("practised", "taskended")), ready)
+            done = last["task"] if last["kind"] == "taskended" else last["task"] - 1 + last["step"] / max(1, last["of"])
+            who = [known[-1][name] for name in ("contestant", "seed", "order")]
+            rows.append((*who, done / tasks, last["task"], last.get("loss", float("nan")), last["seconds"]))
         return pd.DataFrame(rows, columns=[*CELL, "share", "task", "loss", "seconds"])
 
 
 def arena_rows(runs: list[Run]) -> dict[str, pd.DataFrame]:
     """The rows of each table over all arena runs."""
-    found: dict[str, list[pd.DataFrame]] = {table: [] for table in TABLES}
+    names = {table: [column.split()[0] for column in columns.split(", ")] for table, columns in TABLES.items()}
+    found = {table: [pd.DataFrame(columns=columns, dtype=object)] for table, columns in names.items()}
     for run in runs:
         log = ArenaLog(run)
         log.read()
-        for table, columns in TABLES.items():
-            frame = log.table(table)
-            extra = {"run": run.id, "stream": run.record.get("config", {}).get("stream")}
-            names = [column.split()[0] for column in columns.split(", ")]
-            found[table].append(frame.assign(**extra)[names])
-    empty = {
-        table: pd.DataFrame(columns=[c.split()[0] for c in columns.split(", ")]) for table, columns in TABLES.items()
-    }
-    return {table: pd.concat(frames).astype(object) if frames else empty[table] for table, frames in found.items()}
+        for table, columns in names.items():
+            whole = log.table(table).assign(run=run.id, stream=run.record["config"].get("stream"))
+            found[table].append(whole[columns].astype(object))
+    return {table: pd.concat(frames) for table, frames in found.items()}

@@ -66,9 +66,8 @@ class LiveLog:
         """Columns as in table `steps`, without the run, and one for each measure."""
         steps = self._columns["step"]
         measures = {name: [values.get(step) for step in steps] for name, values in self._measures.items()}
-        return pd.DataFrame({**measures, **self._columns}).astype(
-            {name: float for name in [*measures, *STEP_COLUMNS[1:]]}
-        )
+        kinds = {**dict.fromkeys([*measures, *STEP_COLUMNS], float), "step": int}
+        return pd.DataFrame({**measures, **self._columns}).astype(kinds)
 
     @alone
     def bands(self) -> pd.DataFrame:
@@ -81,23 +80,17 @@ class LiveLog:
     @alone
     def evals(self) -> pd.DataFrame:
         """Columns step, bpb, and tokens and elapsed_s of that step."""
-        place = {step: i for i, step in enumerate(self._columns["step"])}
-        rows = []
-        for record in self.records.get("evaluated", []):
-            at = place.get(record["step"])
-            shared = (None, None) if at is None else (self._columns["tokens"][at], self._columns["elapsed_s"][at])
-            rows.append((record["step"], record["bpb"], *shared))
-        return pd.DataFrame(rows, columns=["step", "bpb", "tokens", "elapsed_s"])
+        rows = [(record["step"], record["bpb"]) for record in self.records.get("evaluated", [])]
+        steps = self.steps().drop_duplicates("step", keep="last").set_index("step")[["tokens", "elapsed_s"]]
+        return pd.DataFrame(rows, columns=["step", "bpb"]).astype({"step": int, "bpb": float}).join(steps, on="step")
 
     @alone
     def last(self, kind: str) -> dict[str, Any] | None:
         """What is known of the last record of a kind that counts, or None."""
-        found = self.records.get(kind, [])[-1:]
+        found = self.records.get(kind, [])
         if kind == "step" and self._columns["step"]:
             found = [{name: column[-1] for name, column in self._columns.items()}]
-        return (
-            {name: value for name, value in found[0].items() if value is not None and value == value} if found else None
-        )
+        return {name: value for name, value in found[-1].items() if pd.notna(value)} if found else None
 
 
 class LiveLogs:

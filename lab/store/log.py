@@ -13,24 +13,22 @@ import stat
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from types import TracebackType
-from typing import Any, BinaryIO, Concatenate, ParamSpec, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 LONGEST_LINE = 2**24  # bytes; what is longer was not written by us
-P = ParamSpec("P")
-R = TypeVar("R")
-Locked = TypeVar("Locked")
+UNREADABLE = (OSError, ValueError, RecursionError)
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def alone(method: Callable[Concatenate[Locked, P], R]) -> Callable[Concatenate[Locked, P], R]:
+def alone(method: Method) -> Method:
     """Let one thread at a time into the methods of an object that has a `lock`: several tabs look at one run."""
 
     @wraps(method)
-    def locked(self: Locked, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self.lock:  # type: ignore[attr-defined]
-            return method(self, *args, **kwargs)
+    def locked(self: Any, *args: Any) -> Any:
+        with self.lock:
+            return method(self, *args)
 
-    return locked  # type: ignore[return-value]  # its self goes by position
+    return cast(Method, locked)
 
 
 class LogWriter:
@@ -39,7 +37,10 @@ class LogWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600)
-        self._size, self._next = _mend(self._file, path.read_bytes())
+        content = path.read_bytes()
+        self._size, self._next = content.rfind(b"\n") + 1, content.count(b"\n")
+        if self._size < len(content):  # a torn last line
+            os.ftruncate(self._file, self._size)
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one line; on a full disk nothing of it stays and OSError is raised."""
@@ -61,18 +62,8 @@ class LogWriter:
     def __enter__(self) -> LogWriter:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.close(self._file)
-
-
-def _mend(file: int, content: bytes) -> tuple[int, int]:
-    """Cut off a torn last line; give the size and the number of the next line."""
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        os.ftruncate(file, whole)
-    return whole, content.count(b"\n")
 
 
 def read_log(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
@@ -85,11 +76,9 @@ def read_log(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
         file.seek(offset)
         while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
             offset += len(line)
-            with contextlib.suppress(ValueError):
-                record = parse(line)
-                if isinstance(record, dict):
-                    records.append(record)
-    return records, offset
+            with contextlib.suppress(*UNREADABLE):
+                records.append(parse(line))
+    return [record for record in records if isinstance(record, dict)], offset
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -100,11 +89,8 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def parse(text: bytes) -> Any:
-    """Give what a JSON text says, without the characters that no file and no page can hold. Raises ValueError."""
-    try:
-        found = json.loads(text)
-        if b"\\ud" in text.lower():  # it may be half a character
-            found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    return found
+    """Give what a JSON text says, without the characters that no file and no page can hold. Raises UNREADABLE."""
+    found = json.loads(text)
+    if b"\\ud" not in text.lower():  # it cannot be half a character
+        return found
+    return json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))

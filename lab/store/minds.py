@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -19,8 +18,8 @@ from typing import Any
 import pandas as pd
 
 from lab.config import MindConfig
-from lab.store.log import open_regular, parse
-from lab.store.runs import mark
+from lab.store.log import UNREADABLE, open_regular, parse
+from lab.store.runs import mark, name_of
 
 Row = dict[str, Any]
 TABLES = {
@@ -40,39 +39,35 @@ def mind_folders(home: Path) -> list[Path]:
 def minds_stamp(home: Path) -> str:
     """What changes whenever a mind's memory does."""
     names = ("memory.sqlite", "memory.sqlite-wal", "mind.json")
-    return " ".join(f"{_name(folder)} {mark(folder / name)}" for folder in mind_folders(home) for name in names)
+    return " ".join(f"{name_of(folder)} {mark(folder / name)}" for folder in mind_folders(home) for name in names)
 
 
 def mind_rows(home: Path) -> dict[str, pd.DataFrame]:
     """Give the rows of each table; a mind, or a row of it, that cannot be read is left out. Traces are as strong as now."""
     found: dict[str, list[Row]] = {table: [] for table in TABLES}
     for folder in mind_folders(home):
-        with contextlib.suppress(sqlite3.Error, OSError, ValueError, TypeError, AttributeError):
+        with contextlib.suppress(*UNREADABLE, sqlite3.Error, TypeError, AttributeError):
             open_regular(folder / "memory.sqlite").close()
             with open_regular(folder / "mind.json") as file:
                 config = MindConfig(**parse(file.read()).get("config", {}))
             place = f"{(folder / 'memory.sqlite').resolve().as_uri()}?mode=ro"
             with contextlib.closing(sqlite3.connect(place, uri=True, timeout=2)) as sql:
-                sql.row_factory, sql.text_factory = sqlite3.Row, lambda text: text.decode(errors="replace")
+                sql.row_factory, sql.text_factory = sqlite3.Row, partial(str, encoding="utf-8", errors="replace")
                 rows = {
-                    name: [{**row, "mind": _name(folder)} for row in sql.execute(f"SELECT * FROM {name}")]
+                    name: [{**row, "mind": name_of(folder)} for row in sql.execute(f"SELECT * FROM {name}")]
                     for name in ("traces", "nights", "messages")
                 }
-            found["traces"] += _usable(partial(_trace, config=config), rows["traces"])
+            found["traces"] += _usable(partial(_trace, config), rows["traces"])
             found["nights"] += _usable(_night, rows["nights"])
             found["asked"] += _usable(_asked, [row for row in rows["messages"] if '"answer"' in str(row["about"])])
     columns = {table: [column.split()[0] for column in text.split(", ")] for table, text in TABLES.items()}
     return {table: pd.DataFrame(rows, columns=columns[table], dtype=object) for table, rows in found.items()}
 
 
-def _name(folder: Path) -> str:
-    return os.fsencode(folder.name).decode(errors="backslashreplace")
-
-
 def _usable(make: Callable[[Row], Row], rows: list[Row]) -> list[Row]:
     found = []
     for row in rows:
-        with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError, OverflowError):
+        with contextlib.suppress(*UNREADABLE, TypeError, LookupError, AttributeError, OverflowError):
             found.append(make(row))
     return found
 
@@ -81,7 +76,7 @@ def _when(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
 
 
-def _trace(row: Row, config: MindConfig) -> Row:
+def _trace(config: MindConfig, row: Row) -> Row:
     idle_s = time.time() - max(row["used_at"], row["created_at"])
     return {
         "mind": row["mind"], "trace": row["id"], "text": row["text"] or "(archived)", "tier": row["tier"],

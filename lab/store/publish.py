@@ -31,6 +31,7 @@ from lab.store.runs import ARENA, Run, RunStore, mark
 
 MINDS = "minds/"  # the name under which the minds' stamp is kept
 FRESH_S = 10.0  # a live database is published at most this often
+FULL = os.strerror(errno.ENOSPC)  # how DuckDB says that the disk is full
 
 TABLES = {
     "runs": "run VARCHAR, kind VARCHAR, model VARCHAR, config JSON, status VARCHAR, started_at TIMESTAMPTZ,"
@@ -64,15 +65,14 @@ VIEWS = {
         FROM bands GROUP BY run, band""",
     "student_t": """
         SELECT generate_subscripts(t, 1) AS df, unnest(t)::DOUBLE AS t975 FROM (SELECT [
-            12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281, 2.2010, 2.1788,
-            2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860, 2.0796, 2.0739, 2.0687, 2.0639,
-            2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423, 2.0395, 2.0369, 2.0345, 2.0322, 2.0301, 2.0281,
-            2.0262, 2.0244, 2.0227, 2.0211, 2.0195, 2.0181, 2.0167, 2.0154, 2.0141, 2.0129, 2.0117, 2.0106,
-            2.0096, 2.0086, 2.0076, 2.0066, 2.0057, 2.0049, 2.0040, 2.0032, 2.0025, 2.0017, 2.0010, 2.0003,
-            1.9996, 1.9990, 1.9983, 1.9977, 1.9971, 1.9966, 1.9960, 1.9955, 1.9949, 1.9944, 1.9939, 1.9935,
-            1.9930, 1.9925, 1.9921, 1.9917, 1.9913, 1.9908, 1.9905, 1.9901, 1.9897, 1.9893, 1.9890, 1.9886,
-            1.9883, 1.9879, 1.9876, 1.9873, 1.9870, 1.9867, 1.9864, 1.9861, 1.9858, 1.9855, 1.9853, 1.9850,
-            1.9847, 1.9845, 1.9842, 1.9840] AS t)""",
+            12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281, 2.2010, 2.1788, 2.1604, 2.1448,
+            2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860, 2.0796, 2.0739, 2.0687, 2.0639, 2.0595, 2.0555, 2.0518, 2.0484,
+            2.0452, 2.0423, 2.0395, 2.0369, 2.0345, 2.0322, 2.0301, 2.0281, 2.0262, 2.0244, 2.0227, 2.0211, 2.0195, 2.0181,
+            2.0167, 2.0154, 2.0141, 2.0129, 2.0117, 2.0106, 2.0096, 2.0086, 2.0076, 2.0066, 2.0057, 2.0049, 2.0040, 2.0032,
+            2.0025, 2.0017, 2.0010, 2.0003, 1.9996, 1.9990, 1.9983, 1.9977, 1.9971, 1.9966, 1.9960, 1.9955, 1.9949, 1.9944,
+            1.9939, 1.9935, 1.9930, 1.9925, 1.9921, 1.9917, 1.9913, 1.9908, 1.9905, 1.9901, 1.9897, 1.9893, 1.9890, 1.9886,
+            1.9883, 1.9879, 1.9876, 1.9873, 1.9870, 1.9867, 1.9864, 1.9861, 1.9858, 1.9855, 1.9853, 1.9850, 1.9847, 1.9845,
+            1.9842, 1.9840] AS t)""",
     "arena_seeds": """
         SELECT run, contestant, seed, task_order, count(*) AS tasks,
                avg(final) AS acc, avg(learnt) AS learning_accuracy,
@@ -136,9 +136,7 @@ def publish(store: RunStore | None = None, *, whole: bool = False, max_age_s: fl
     """
     store = store or RunStore()
     path = database(store)
-    if (
-        not whole and path.exists() and 0 <= time.time() - path.stat().st_mtime < max_age_s
-    ):  # below 0: the clock was set
+    if not whole and path.is_file() and 0 <= time.time() - path.stat().st_mtime < max_age_s:  # a clock can be set back
         return False
     store.home.mkdir(parents=True, exist_ok=True)
     try:
@@ -147,18 +145,16 @@ def publish(store: RunStore | None = None, *, whole: bool = False, max_age_s: fl
     except Timeout:
         return False
     except duckdb.IOException as error:
-        if os.strerror(errno.ENOSPC) not in str(error):
+        if FULL not in str(error):
             raise
         raise OSError(errno.ENOSPC, str(error), str(path)) from error
 
 
 def _publish(store: RunStore, path: Path, whole: bool) -> bool:
     runs = {run.id: run for run in store.list()}
-    stamps = {
-        run.id: " ".join([run.stamp, *map(mark, cell_logs(run.folder) if run.kind == ARENA else [])])
-        for run in runs.values()
-    }
-    before = {} if whole else {**_published(path, mark(path))}
+    cells = {name: cell_logs(run.folder) if run.kind == ARENA else [] for name, run in runs.items()}
+    stamps = {name: " ".join([run.stamp, *map(mark, cells[name])]) for name, run in runs.items()}
+    before = {**_published(path, mark(path))} if path.is_file() and not whole else {}
     minds, minds_before = minds_stamp(store.home), before.pop(MINDS, None)
     changed = [runs[name] for name, stamp in stamps.items() if before.get(name) != stamp]
     if before and not changed and before.keys() == stamps.keys() and minds == minds_before:
@@ -212,9 +208,7 @@ def _fill(db: duckdb.DuckDBPyConnection, changed: Sequence[Run], stamps: dict[st
     frame = pd.DataFrame(rows, columns=[column.split()[0] for column in TABLES["runs"].split(", ")], dtype=object)
     _insert(db, "runs", TABLES["runs"], frame)
     marks = pd.DataFrame({"run": [row["run"] for row in rows], "stamp": [stamps[row["run"]] for row in rows]})
-    db.register("marks", marks)
-    db.execute("INSERT INTO published SELECT run, stamp FROM marks")
-    db.unregister("marks")
+    _insert(db, "published", TABLES["published"], marks)
     for table, rows_of in arena_rows([run for run in changed if run.kind == ARENA]).items():
         _insert(db, table, ARENA_TABLES[table], rows_of)
     _fill_events(db, [run for run in changed if os.path.isfile(run.events) and run.folder.name == run.id])
@@ -228,13 +222,14 @@ def _fill_events(db: duckdb.DuckDBPyConnection, runs: list[Run]) -> None:
     try:
         db.execute(EVENTS.format(columns=EVENT_COLUMNS), [logs])
     except duckdb.Error as error:
+        if FULL in str(error):
+            raise
         if len(runs) == 1:
-            db.execute(
-                "INSERT INTO notices VALUES (?, 0, 'notice', ?)", [runs[0].id, f"Its log cannot be read: {error}"]
-            )
-        else:
-            for half in (runs[: len(runs) // 2], runs[len(runs) // 2 :]):
-                _fill_events(db, half)
+            said = [runs[0].id, f"Its log cannot be read: {error}"]
+            db.execute("INSERT INTO notices VALUES (?, 0, 'notice', ?)", said)
+            return
+        for half in (runs[: len(runs) // 2], runs[len(runs) // 2 :]):
+            _fill_events(db, half)
         return
     for table, fill in FILLS.items():
         db.execute(f"INSERT INTO {table} {fill}")
@@ -251,9 +246,8 @@ def _insert(db: duckdb.DuckDBPyConnection, table: str, columns: str, frame: pd.D
     """Put the rows of `frame` into `table`, each column as its kind says."""
     kinds = dict(column.split() for column in columns.split(", "))
     db.register("fresh", frame)
-    db.execute(
-        f"INSERT INTO {table} SELECT {', '.join(f'TRY_CAST({name} AS {kind})' for name, kind in kinds.items())} FROM fresh"
-    )
+    cells = ", ".join(f"TRY_CAST({name} AS {kind})" for name, kind in kinds.items())
+    db.execute(f"INSERT INTO {table} SELECT {cells} FROM fresh")
     db.unregister("fresh")
 
 
@@ -295,3 +289,16 @@ def query(sql: str, values: list[Any] | None = None, *, store: RunStore | None =
                 raise
             publish(store, whole=True)  # removed, or replaced by something else: it is only a view of the logs
     raise AssertionError
+
+
+def summaries(store: RunStore) -> dict[str, dict[str, Any]]:
+    """Give each run's row of `run_summary`, by its name; asked once of each published database."""
+    refresh_database(store, FRESH_S)
+    return _summaries(store.home, mark(database(store)))
+
+
+@lru_cache(maxsize=4)
+def _summaries(home: Path, mark: str) -> dict[str, dict[str, Any]]:
+    found = query("SELECT * FROM run_summary", store=RunStore(home)).set_index("run")
+    rows: dict[str, dict[str, Any]] = found.astype(object).where(found.notna(), None).to_dict("index")
+    return rows

@@ -15,14 +15,17 @@ from typing import Any
 
 from lab.config import STARTERS, ArenaConfig, ConfigError, RunConfig, build_arena, build_config, flatten_config
 from lab.disk import reserve_room, write_durably, write_into_reserve
-from lab.store.log import open_regular, parse
+from lab.store.log import LONGEST_LINE, UNREADABLE, open_regular, parse
 
 LIVE = ("starting", "running")
 TRAIN, ARENA = "train", "arena"  # kinds of run
 RESERVE_BYTES = 65536
-RECORD_BYTES = 2**24  # of a run.json at most
 TIMES = ("created_at", "launched_at", "started_at", "ended_at")
-TEXTS = ("kind", *TIMES, "message", "traceback", "device")
+LONG_AGO = "1970-01-01T00:00:00+00:00"
+SHAPE = {
+    "status": str, "model": str, "config": dict, "parameters": int | None,
+    **dict.fromkeys(("kind", "message", "traceback", "device", *TIMES), str | None),
+}  # fmt: skip
 
 
 def runs_home() -> Path:
@@ -106,42 +109,28 @@ class RunStore:
             "run": run, "kind": kind, "model": model, "config": options,
             "status": "starting", "created_at": now(), "launched_at": now(), "started_at": None, "ended_at": None, "message": None,
         }  # fmt: skip
-        _write_record(folder, record)
+        write_durably(folder / "run.json", _as_json(record))
         return Run(run, folder, record)
 
-    def read(self, folder: Path) -> Run:
+    def read(self, folder: Path | str) -> Run:
         """Read one run's folder, where it changed since it was read last; what is wrong with it is in `damage`."""
-        return self._read(str(folder), stamp_of(str(folder)))
-
-    def _read(self, place: str, stamp: str) -> Run:
-        run = self._known.get(place)
+        stamp, run = stamp_of(folder), self._known.get(str(folder))
         if run is None or run.stamp != stamp:
-            folder = Path(place)
-            name = os.fsencode(folder.name).decode(errors="backslashreplace")
+            folder = Path(folder)
+            name = name_of(folder)
             try:
-                if name != folder.name:
-                    raise ValueError("its name is not UTF-8")
                 run = Run(name, folder, _read_record(folder), stamp=stamp)
-            except FileNotFoundError:
-                run = Run(name, folder, {}, f"a run must have a run.json; {name} has none. Delete its folder.", stamp)
-            except (ValueError, OSError) as error:
+            except UNREADABLE as error:
                 run = Run(name, folder, {}, f"a run's folder must be whole; {name} is not: {error}. Mend it.", stamp)
-            self._known[place] = run
+            self._known[str(folder)] = run
         return run
-
-    def _all(self) -> list[Run]:
-        found: dict[str, Run] = {}
-        for place, newest_first in ((self.home, True), (STARTERS, False)):
-            names = [entry.name for entry in os.scandir(place) if entry.is_dir()] if place.is_dir() else []
-            for folder in [f"{place}/{name}" for name in sorted(names, reverse=newest_first)]:
-                if stamp := stamp_of(folder):
-                    run = self._read(folder, stamp)
-                    found.setdefault(run.id, run)
-        return [*found.values()]
 
     def list(self, kind: str | None = None) -> list[Run]:
         """Give all runs, or those of one kind, newest first, then the starters; unreadable ones are of every kind."""
-        runs = self._all()
+        places = ((self.home, True), (STARTERS, False))
+        names = [(at, name) for at, down in places if at.is_dir() for name in sorted(os.listdir(at), reverse=down)]
+        found = [run for place, name in names if (run := self.read(f"{place}/{name}")).stamp]
+        runs = [*{run.id: run for run in reversed(found)}.values()][::-1]  # a run goes before a starter of its name
         return runs if kind is None else [run for run in runs if run.damage or run.kind == kind]
 
     def get(self, name: str, kind: str | None = None) -> Run:
@@ -150,8 +139,8 @@ class RunStore:
         Raises ConfigError when none or several fit.
         """
         for folder in (self.home / name, STARTERS / name):
-            if folder.name == name != ".." and os.path.isdir(folder) and stamp_of(str(folder)):  # it raises nothing
-                return self.read(folder)
+            if folder.name == name != ".." and os.path.isdir(folder) and (run := self.read(folder)).stamp:
+                return run
         runs = self.list(kind)
         if name == "last" and runs:
             return runs[0]
@@ -165,7 +154,7 @@ class RunStore:
     def update(self, run: Run, **fields: Any) -> Run:
         """Change some of run.json, durably."""
         record = {**run.record, **fields}
-        _write_record(run.folder, record)
+        write_durably(run.folder / "run.json", _as_json(record))
         return Run(run.id, run.folder, record)
 
     def reserve(self, run: Run) -> None:
@@ -181,7 +170,12 @@ class RunStore:
         return Run(run.id, run.folder, record)
 
 
-def stamp_of(folder: str) -> str:
+def name_of(folder: Path) -> str:
+    """A folder's name as text that can be written, also where it is none."""
+    return os.fsencode(folder.name).decode(errors="backslashreplace")
+
+
+def stamp_of(folder: Path | str) -> str:
     """What changes whenever a run's folder says something new; "" where it is none."""
     record, log = mark(f"{folder}/run.json"), mark(f"{folder}/events.jsonl")
     return f"{record} {log}" if record + log != "--" or os.path.isdir(f"{folder}/checkpoints") else ""
@@ -199,33 +193,21 @@ def mark(path: str | Path) -> str:
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
-    """Read run.json and see that there can be a log. Raises ValueError and OSError."""
+    """Read run.json and see that there can be a log. Raises UNREADABLE."""
+    if name_of(folder) != folder.name:
+        raise ValueError("its name is not UTF-8")
     with open_regular(folder / "run.json") as file:
-        text = file.read(RECORD_BYTES + 1)
-    if len(text) > RECORD_BYTES:
-        raise ValueError(f"run.json has more than {RECORD_BYTES >> 20} MiB")
-    record = parse(text)
+        record = parse(file.read(LONGEST_LINE))
     if not isinstance(record, dict):
         raise ValueError(f"run.json holds a {type(record).__name__}")
-    wanted = {"status": str, "model": str, "config": dict, "parameters": int | None, **dict.fromkeys(TEXTS, str | None)}
-    for name, kind in wanted.items():
-        if not isinstance(record.get(name), kind):
-            raise ValueError(f"run.json has {name} {record.get(name)!r}"[:80])
+    wrong = next((name for name, kind in SHAPE.items() if not isinstance(record.get(name), kind)), None)
+    if wrong or record.get("kind") not in (None, TRAIN, ARENA):
+        raise ValueError(f"run.json has {wrong or 'kind'} {record.get(wrong or 'kind')!r}"[:80])
     for name in TIMES:
-        if record.get(name):
-            datetime.fromisoformat(record[name])
-    if record.get("kind") not in (None, TRAIN, ARENA):
-        raise ValueError(f"run.json has kind {record['kind']!r}"[:80])
+        datetime.fromisoformat(record.get(name) or LONG_AGO)
     if (folder / "events.jsonl").exists():
         open_regular(folder / "events.jsonl").close()
-    return {
-        **record,
-        "launched_at": record.get("launched_at") or record.get("created_at") or "1970-01-01T00:00:00+00:00",
-    }
-
-
-def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    write_durably(folder / "run.json", _as_json(record))
+    return {**record, "launched_at": record.get("launched_at") or record.get("created_at") or LONG_AGO}
 
 
 def _as_json(record: dict[str, Any]) -> bytes:

@@ -12,8 +12,7 @@ import pandas as pd
 
 from lab import jobs
 from lab.config import ConfigError, flatten_config
-from lab.store import TRAIN, RunStore, query
-from lab.store.summary import summaries
+from lab.store import TRAIN, RunStore, query, summaries
 from lab.ui.chart import axis_and_smoothing, live_chart
 from lab.ui.control import BUSY, QUIET, choices, export_folder, notice, pack, say
 from lab.ui.words import duration, sentence
@@ -176,8 +175,7 @@ def _series(store: RunStore, name: str, metric: str) -> pd.DataFrame:
     else:
         sql = f"""SELECT step, tokens, elapsed_s, {"value AS " if METRICS[metric].table == "measures" else ""}{metric} FROM steps s
                   LEFT JOIN (SELECT * FROM measures WHERE name = '{metric}') USING (run, step) WHERE run = ? ORDER BY step"""
-    table: pd.DataFrame = _ask(lambda: query(sql, [name], store=store), store)
-    return table
+    return pd.DataFrame(_ask(lambda: query(sql, [name], store=store), store))
 
 
 def _short(names: list[str]) -> dict[str, str]:

@@ -6,17 +6,6 @@ from lab.views.tables import config_diff
 from lab.views.theme import MODELS
 
 __all__ = [
-    "AXES",
-    "METRICS",
-    "MODELS",
-    "Figure",
-    "band_raster",
-    "compare",
-    "config_diff",
-    "curve",
-    "forgetting",
-    "hypnogram",
-    "night_recall",
-    "strengths",
-    "tier_usage",
-]
+    "AXES", "METRICS", "MODELS", "Figure", "band_raster", "compare", "config_diff", "curve", "forgetting", "hypnogram", "night_recall",
+    "strengths", "tier_usage",
+]  # fmt: skip

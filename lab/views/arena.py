@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from lab.views.curves import Figure
-from lab.views.theme import DASHES, MODELS, SHADES, layout
+from lab.views.theme import DASHES, MODELS, SHADES, layout, nothing
 
 CELL = ["contestant", "seed", "task_order"]
 SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", "hexagon")
@@ -171,10 +171,7 @@ def _room(frame: dict[str, Any], names: Sequence[str]) -> None:
 
 
 def _said(frame: dict[str, Any], drawn: Sequence[Any], reason: str) -> dict[str, Any]:
-    if drawn:
-        return frame
-    note = {"text": reason, "showarrow": False, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
-    return frame | {"annotations": [note]}
+    return frame if drawn else nothing(frame, reason)
 
 
 def _top(seeds: pd.DataFrame, column: str) -> float:

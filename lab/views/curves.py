@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from lab.views.theme import BANDS, DASHES, MODELS, SHADES, layout
+from lab.views.theme import BANDS, DASHES, MODELS, SHADES, layout, nothing
 
 Figure = dict[str, Any]
 MOST_POINTS = 1500  # of one line; more cannot be seen and only slow the page down
@@ -80,8 +80,7 @@ def compare(
     if not lines:
         begun = any(len(table) for table in runs.values()) and about.table != "evals"
         reason = "this brain has no such part" if begun else "nothing measured yet"
-        empty = {"text": reason, "showarrow": False, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
-        frame |= {"annotations": [empty]}
+        frame = nothing(frame, reason)
     return {"data": lines, "layout": frame | {"uirevision": f"{axis} {' '.join(runs)}"}}
 
 

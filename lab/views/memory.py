@@ -8,14 +8,9 @@ import numpy as np
 import pandas as pd
 
 from lab.views.curves import Figure
-from lab.views.theme import PHASES, TIERS, layout
+from lab.views.theme import PHASES, TIERS, layout, nothing
 
 LEVELS = {"wake": 2, "REM": 1, "NREM": 0}
-
-
-def _empty(frame: dict[str, Any], reason: str) -> dict[str, Any]:
-    note = {"text": reason, "showarrow": False, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
-    return frame | {"annotations": [note]}
 
 
 def _times(seconds: pd.Series) -> list[str]:
@@ -27,7 +22,7 @@ def tier_usage(usage: pd.DataFrame) -> Figure:
     frame = layout("How full is each memory?", "time (UTC)", "traces")
     frame["xaxis"] |= {"nticks": 4, "tickangle": 0}  # times are long, and a telephone is narrow
     if usage.empty:
-        return {"data": [], "layout": _empty(frame, "nothing taught yet: tell it something in the Chat tab")}
+        return {"data": [], "layout": nothing(frame, "nothing taught yet: tell it something in the Chat tab")}
     lines = [
         {
             "type": "scatter", "mode": "lines+markers", "name": name, "x": _times(usage["at"]), "y": usage[column].tolist(),
@@ -45,7 +40,7 @@ def hypnogram(phases: pd.DataFrame, title: str = "How did it sleep?") -> Figure:
     frame["yaxis"] |= {"tickvals": list(LEVELS.values()), "ticktext": list(LEVELS), "range": [-0.4, 2.4]}
     frame["hovermode"] = "closest"
     if phases.empty:
-        return {"data": [], "layout": _empty(frame, "no night yet: press Sleep")}
+        return {"data": [], "layout": nothing(frame, "no night yet: press Sleep")}
     xs, ys = [0.0, 0.0], [LEVELS["wake"], LEVELS[phases["phase"].iloc[0]]]
     for row in phases.itertuples():
         xs += [float(row.seconds), float(row.until)]
@@ -77,7 +72,7 @@ def strengths(traces: pd.DataFrame) -> Figure:
     frame = layout("How strong are its memories?", "strength", "traces")
     frame |= {"barmode": "stack", "bargap": 0.05}
     if traces.empty:
-        return {"data": [], "layout": _empty(frame, "nothing taught yet")}
+        return {"data": [], "layout": nothing(frame, "nothing taught yet")}
     edges = np.linspace(0, max(1.0, float(traces["strength"].max())) + 1e-6, 21)
     bars = [
         {
@@ -118,7 +113,7 @@ def night_recall(nights: pd.DataFrame) -> Figure:
     frame["yaxis"] |= {"range": [0, 1.05], "tickformat": ".0%"}
     frame |= {"barmode": "group"}
     if nights.empty:
-        return {"data": [], "layout": _empty(frame, "no night yet: press Sleep")}
+        return {"data": [], "layout": nothing(frame, "no night yet: press Sleep")}
     names = [f"night {night}" for night in nights["night"]]
     bars = [
         {

@@ -14,6 +14,12 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 SHADES = ("#7c5cff", "#e8833a", "#2fa57c", "#3f7fd9", "#d6498f", "#8a8f98", "#b59a1c", "#14a3b8")
 
 
+def nothing(frame: dict[str, Any], reason: str) -> dict[str, Any]:
+    """The frame of a chart that has nothing to draw, with the reason."""
+    note = {"text": reason, "showarrow": False, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
+    return frame | {"annotations": [note]}
+
+
 def layout(title: str, x: str, y: str, **more: Any) -> dict[str, Any]:
     """The frame of every chart: its question as title, axes with units; colours of text come from the page."""
     axis = {"gridcolor": "rgba(128,128,128,0.18)", "zeroline": False, "automargin": True}

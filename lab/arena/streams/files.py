@@ -49,11 +49,8 @@ def _check_rows(path: Path, rows: Sequence[tuple[str, str, list[str]]]) -> None:
     for prompt, answer, others in rows:
         for text in (prompt, *others):
             if text in answers:
-                rule = (
-                    "a prompt must have one answer within a task"
-                    if answers[text] != answer
-                    else "an example must not come twice"
-                )
+                same = answers[text] == answer
+                rule = "an example must not come twice" if same else "a prompt must have one answer within a task"
                 raise ConfigError(f"{rule}; {path.name} has {text!r} twice. Leave one out.", "stream")
             answers[text] = answer
 
