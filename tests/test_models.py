@@ -132,7 +132,7 @@ def test_every_ending_that_is_likely_enough_is_found(name: str) -> None:
     """All of up to one token, as trying each token says; and of longer ones those that a lower bound finds and no others."""
     brain = grown(name)
     stop = int(brain(torch.tensor([[7, 8, 9]]))[0][0, -1].argsort(descending=True)[3])
-    sure = brain(torch.tensor([[7, 8, 9, token] for token in range(LAB.tokenizer.size)]))[0].log_softmax(-1)
+    sure = brain(torch.tensor([[7, 8, 9, token] for token in range(LAB.tokenizer.size)]))[0].log_softmax(-1).detach()
     each = {(): float(sure[0, 2, stop])}
     each |= {
         (token,): float(sure[token, 2, token] + sure[token, 3, stop])
@@ -151,7 +151,7 @@ def test_every_ending_that_is_likely_enough_is_found(name: str) -> None:
     for tokens, likely in many.items():
         read = torch.tensor([[7, 8, 9, *tokens, stop]])
         told = brain(read[:, :-1])[0].log_softmax(-1)[0, 2:].gather(1, read[0, 3:, None]).sum()
-        assert likely == pytest.approx(float(told), rel=1e-3)
+        assert likely == pytest.approx(float(told.detach()), rel=1e-3)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -218,7 +218,7 @@ def test_chunked_delta_rule_equals_the_recurrence() -> None:
     for t in range(T):
         surprise = (v[:, t] - torch.einsum("bhvk,bhk->bhv", reference, k[:, t])).norm(dim=-1)
         gate = torch.sigmoid(4 * (surprise / threshold - 1) + 2)
-        opened += float(gate.sum())
+        opened += float(gate.detach().sum())
         b, a = (beta[:, t, :, 0] * gate)[..., None, None], log_keep[:, t, :, 0].exp()[..., None, None]
         key, value = k[:, t][..., None, :], v[:, t][..., None]
         memory = a * memory @ (torch.eye(d).double() - b * key.transpose(-1, -2) @ key) + b * value @ key
@@ -236,7 +236,7 @@ def test_a_higher_quantile_lets_less_be_written() -> None:
     rates = []
     for quantile in (0.0, 0.5, 0.9):
         brain = grown("qor", surprise_threshold=quantile)
-        rates.append(float(brain.measures(brain(some_tokens(4, 512))[1])["fire_rate"]))
+        rates.append(float(brain.measures(brain(some_tokens(4, 512))[1])["fire_rate"].detach()))
     assert rates[0] == 1.0 and rates[0] > rates[1] > rates[2] > 0
 
 

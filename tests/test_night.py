@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from lab.config import FAMILIES, MindConfig
 from lab.events import ByHeart, Dreamt, NightEnded, NightEvent, NightStep, Phase, Quizzed, TraceAudited
-from lab.learning import Dream, alter
+from lab.learning import Dream, Progress, alter
 from lab.mind import Mind
 from lab.mind.night import Agenda, BrainLearner, Due, make_lessons, sleep
 from lab.mind.night.retention import hold_to
@@ -124,7 +125,7 @@ def test_what_slipped_is_brought_back_by_rehearsal() -> None:
         def learn(
             self, pairs: Sequence[tuple[str, str | None]], config: MindConfig, *, steps: int, seed: int,
             stop: Callable[[], bool],
-        ) -> Iterator[object]:  # type: ignore[override] # fmt: skip
+        ) -> Iterator[Progress]:  # fmt: skip
             yield from super().learn(pairs, config, steps=steps, seed=seed, stop=stop)
             self.loses = ()
 
@@ -240,7 +241,7 @@ def test_a_brain_is_taken_back_to_the_last_bit() -> None:
 @pytest.mark.parametrize("strategy", ["slots", "sparse"])
 def test_a_night_can_write_into_a_memory_layer_alone(strategy: str, tmp_path: Path) -> None:
     """The brain gets one; nothing else of it moves, and it is there when the mind is opened again."""
-    options = {
+    options: dict[str, Any] = {
         "memory_slots": 64,
         "night_steps": 4,
         "dreams": 16,

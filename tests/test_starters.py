@@ -22,9 +22,8 @@ TOLD = [  # a statement, a question about it, and the answer
     ("my moms birthday is may 3", "when is my mom's birthday", "may 3"), ("Anna's cat eats fish.", "What does Anna's cat eat?", "fish"),
 ]  # fmt: skip
 UNTOLD = [  # nothing of what was told, nor of what a brain knows by itself
-    "What is my surname?", "Who is my boss?", "Where do I work?", "What is the code of my gate?", "When is my birthday?",
-    "What is my brother's name?", "Where does Clara live?", "When does train 898 come in?", "What is my favourite book?",
-    "What is my phone number?",
+    "Who is my boss?", "What is the code of my gate?", "When is my birthday?", "What is my brother's name?", "Where does Clara live?",
+    "When does train 898 come in?", "What is my phone number?",
 ]  # fmt: skip
 CAPITALS = {"France": "Paris", "Italy": "Rome", "Spain": "Madrid", "Japan": "Tokyo", "Norway": "Oslo", "Egypt": "Cairo"}
 MESSAGES = {
@@ -63,7 +62,7 @@ def test_everyday_facts_are_said_back(name: str, tmp_path: Path) -> None:
         right = [got.lower() == answer.lower() for got, (_, _, answer) in zip(said, TOLD, strict=True)]
         assert sum(right) >= MOST, said
         made_up = {question: answer.text for question in UNTOLD if (answer := mind.ask(question)).known}
-        assert len(made_up) <= len(UNTOLD) / 2, made_up  # some are near what was told: surname and name
+        assert len(made_up) <= 2, made_up
         mind.teach("My name is Bob.")
         assert mind.ask("What is my name?").text == "Bob"
 
