@@ -7,6 +7,7 @@ import itertools
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from lab.learning import (
     load_trained,
     practise,
     rate_at,
+    save_checkpoint,
     train,
     write,
 )
@@ -552,3 +554,30 @@ def test_a_wrong_option_is_refused(options: dict[str, Any], message: str) -> Non
     with pytest.raises(ConfigError, match=message) as caught:
         build_config(options)
     assert caught.value.field in options
+
+
+@pytest.mark.parametrize("model", ["qor", "baseline"])
+def test_a_run_of_before_linear_maps_were_modules_goes_on(model: str, tmp_path: Path) -> None:
+    """Its weights are taken up by their old names; its moments, which lay in another order, begin anew."""
+    config = tiny(model=model)
+    run_until(config, tmp_path, 20)
+    found, _ = load_newest(tmp_path / "checkpoints")
+    assert found is not None
+    linear = {
+        name for name, module in build(model, config.brain).named_modules() if isinstance(module, torch.nn.Linear)
+    }
+    old = {}
+    for name, tensor in found.tensors.items():
+        module = name.removeprefix("brain.").removesuffix(".weight")
+        if name.startswith("brain.") and module in linear:
+            name = f"brain.{module.removesuffix('.linear')}{'.weight' if module.endswith('.linear') else ''}"
+        old[name] = tensor
+    assert old.keys() != found.tensors.keys()
+    save_checkpoint(tmp_path / "checkpoints", found.numbers["step"], old, found.numbers)
+    state = RunState(config, choose_machine(config.training), tmp_path)
+    state.load(replace(found, tensors=old))
+    for name, weight in state.brain.state_dict().items():
+        assert torch.equal(weight, found.tensors[f"brain.{name}"])
+    assert not any(bool(tensor.any()) for name, tensor in state.optimiser.state().items() if "exp_avg" in name)
+    *_, last = train(config, tmp_path, resume=True)
+    assert isinstance(last, Finished) and last.status == "finished"

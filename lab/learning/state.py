@@ -100,8 +100,14 @@ class RunState:
 
     def load(self, checkpoint: Checkpoint) -> None:
         tensors, numbers = checkpoint.tensors, checkpoint.numbers
-        load_weights(self.brain, {n[6:]: t for n, t in tensors.items() if n.startswith("brain.")})
-        self.optimiser.load_state({n[10:]: t for n, t in tensors.items() if n.startswith("optimiser.")})
+        weights = {n[6:]: t for n, t in tensors.items() if n.startswith("brain.")}
+        moments = {n[10:]: t for n, t in tensors.items() if n.startswith("optimiser.")}
+        if (
+            weights.keys() != self.brain.state_dict().keys()
+        ):  # of before linear maps were modules: moments lie in another order
+            moments = {name: torch.zeros(()) for name in moments}
+        load_weights(self.brain, weights)
+        self.optimiser.load_state(moments)
         for name, chip in self.machine.generators().items():
             if name in tensors:
                 chip.set_rng_state(tensors[name])
