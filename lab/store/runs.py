@@ -116,13 +116,13 @@ class RunStore:
         """Read one run's folder, where it changed since it was read last; what is wrong with it is in `damage`."""
         stamp, run = stamp_of(folder), self._known.get(str(folder))
         if run is None or run.stamp != stamp:
-            folder = Path(folder)
-            name = name_of(folder)
+            folder, name = Path(folder), name_of(Path(folder))
             try:
                 run = Run(name, folder, _read_record(folder), stamp=stamp)
             except UNREADABLE as error:
                 run = Run(name, folder, {}, f"a run's folder must be whole; {name} is not: {error}. Mend it.", stamp)
-            self._known[str(folder)] = run
+            if stamp:
+                self._known[str(folder)] = run
         return run
 
     def list(self, kind: str | None = None) -> list[Run]:
