@@ -35,7 +35,7 @@ METRICS = {
     "fire_rate": Metric("How often does the live memory write?", "share of bytes", "measures"),
     "lr": Metric("How large are its steps?", "learning rate"),
     "tokens_s": Metric("How fast does it learn?", "tokens per second"),
-    "grad_norm": Metric("How strong is the pull of each step?", "gradient norm, fast band"),
+    "grad_norm": Metric("How strong is the pull of each step?", "gradient norm, worst band"),
 }
 
 
