@@ -63,7 +63,7 @@ def explain_disk(error: OSError, folder: Path) -> str | None:
         return None
     there = next((place for place in (folder, *folder.parents) if place.exists()), Path("/"))
     free_mib = shutil.disk_usage(there).free / 2**20
-    return f"the disk must have room; {free_mib:.1f} MiB are free at {folder}. Make room, then do it again or resume."
+    return f"the disk must have room; {free_mib:.1f} MiB are free at {folder}. Make room, then do it again."
 
 
 @contextlib.contextmanager

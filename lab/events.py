@@ -262,7 +262,9 @@ def to_record(event: Event | NightEvent | ArenaEvent) -> dict[str, Any]:
     return {"kind": type(event).__name__.lower(), **dataclasses.asdict(event)}
 
 
-KINDS = {kind.__name__.lower(): get_type_hints(kind) for kind in get_args(Event) + get_args(ArenaEvent)}  # their fields
+KINDS = {
+    kind.__name__.lower(): get_type_hints(kind) for kind in get_args(Event | ArenaEvent | NightEvent)
+}  # their fields
 
 
 def read_record(record: dict[str, Any]) -> dict[str, Any] | None:

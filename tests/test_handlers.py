@@ -14,7 +14,8 @@ from lab import jobs
 from lab.config import build_arena
 from lab.mind import Minds, minds_home
 from lab.store import ARENA, ArenaLog, Run, RunStore
-from lab.ui.arena import KEPT_LOGS, SIZES, ArenaHandlers, ArenaLayout, keep_together
+from lab.store.live import KEPT_RUNS
+from lab.ui.arena import SIZES, ArenaHandlers, ArenaLayout, keep_together
 from lab.ui.chat import ChatLayout
 from lab.ui.chat_handlers import NOBODY, ChatHandlers
 from lab.ui.control import notice
@@ -149,12 +150,12 @@ def test_a_comparison_that_has_just_begun_can_be_looked_at(
 
 def test_many_pages_share_the_log_of_a_comparison(arena: ArenaHandlers, store: RunStore) -> None:
     """However many look at once, a run's log is read once; only those looked at last are kept."""
-    runs = [store.create(build_arena({"seeds": 1})) for _ in range(KEPT_LOGS + 1)]
+    runs = [store.create(build_arena({"seeds": 1})) for _ in range(KEPT_RUNS + 1)]
     logs: set[ArenaLog] = set()
 
     def look(shift: int) -> None:
         for i in range(300):
-            logs.add(arena.log_of(runs[(i + shift) % KEPT_LOGS]))
+            logs.add(arena._logs.of(runs[(i + shift) % KEPT_RUNS]))
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -163,10 +164,10 @@ def test_many_pages_share_the_log_of_a_comparison(arena: ArenaHandlers, store: R
             list(pages.map(look, range(8)))
     finally:
         sys.setswitchinterval(before)
-    assert len(logs) == KEPT_LOGS
-    oldest = next(iter(arena._logs))
-    arena.log_of(runs[-1])
-    assert oldest not in arena._logs and len(arena._logs) == KEPT_LOGS
+    assert len(logs) == KEPT_RUNS
+    oldest = next(iter(arena._logs._logs))
+    arena._logs.of(runs[-1])
+    assert oldest not in arena._logs._logs and len(arena._logs._logs) == KEPT_RUNS
 
 
 def test_files_uploaded_together_stay_together(store: RunStore, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import ast
 import itertools
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from lab.learning import (
     train,
     write,
 )
+from lab.learning import practice as practice_module
 from lab.learning import trainer as trainer_module
 from lab.learning.machine import CHIPS
 from lab.learning.optimiser import AdamW, MultiRateOptimiser
@@ -540,6 +541,23 @@ def test_practice_does_not_move_on_a_gradient_that_is_not_finite(rates: bool) ->
         weights.append(torch.cat([p.detach().flatten() for p in brain.parameters()]))
     assert [torch.equal(a, b) for a, b in itertools.pairwise(weights)] == [False, True, False]
     assert bool(weights[-1].isfinite().all())
+
+
+def test_one_loss_that_is_no_number_keeps_no_practice_from_ending_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether all is known by heart is judged without the step that was not taken."""
+    taken, plain = [], practice_module._loss
+    for odd_at in (0, 2):
+        steps = itertools.count(1)
+
+        def odd(*args: Any, odd_at: int = odd_at, steps: Iterator[int] = steps) -> Any:
+            loss, *rest = plain(*args)
+            return loss * (float("nan") if next(steps) == odd_at else 1.0), *rest
+
+        monkeypatch.setattr(practice_module, "_loss", odd)
+        brain, how = build("qor", QORConfig(32, 1, 2)), Practice(300, 4, 0.02, early=True)
+        lessons, plainly = [LAB.lesson(Exchange("sun", "day"))] * 4, Strategy(choose_machine(TrainingConfig()))
+        taken.append(len(list(practise(brain, lessons, [plainly], how))))
+    assert taken[0] == taken[1] < 300
 
 
 def test_nothing_of_the_lab_needs_what_only_one_kind_of_system_has() -> None:

@@ -78,7 +78,7 @@ def test_a_contradiction_replaces_and_keeps_the_old(mind: Mind) -> None:
     assert mind.ask("What is my name?").text == "Carol", "the number of the undone trace came again"
     *_, told = mind.say_stream("My name is Dora.", "teach")
     assert isinstance(told, Taught) and texts(told.replaced) == ["My name is Carol."]
-    assert told.text.endswith("It replaces “My name is Carol.”.")
+    assert told.text.endswith("It replaces “My name is Carol.”")
 
 
 def test_what_contradicts_several_replaces_them_all_and_loses_none(mind: Mind) -> None:

@@ -537,7 +537,7 @@ def test_what_others_need_not_read_is_for_its_owner_alone(store: RunStore) -> No
 
 def test_threads_that_look_at_one_log_count_every_step_once(store: RunStore) -> None:
     """Eight of them, while it grows."""
-    run, logs = written(store, steps=0), LiveLogs()
+    run, logs = written(store, steps=0), LiveLogs(LiveLog)
     lengths: list[int] = []
 
     def look() -> None:

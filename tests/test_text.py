@@ -127,10 +127,13 @@ def test_every_token_says_how_many_bytes_it_stands_for() -> None:
 
 
 def test_a_folder_says_how_its_brain_is_spoken_to(tmp_path: Path) -> None:
-    """Template and tokenizer lie beside the weights; a folder of before is one of the lab's, an unknown one is refused."""
-    assert open_template(tmp_path) is LAB
-    save_template(LAB, tmp_path)
-    assert open_template(tmp_path).name == "marks"
-    (tmp_path / "text.json").write_text('{"tokenizer": "runes", "template": "marks"}')
-    with pytest.raises(ValueError, match="tokenizer of bytes"):
-        open_template(tmp_path)
+    """Template and tokenizer are named beside the weights; a folder of before is one of the lab's, an unknown one is refused."""
+    assert open_template(None, tmp_path) is LAB
+    names = save_template(LAB, tmp_path)
+    assert names == {"tokenizer": "bytes", "template": "marks"} and open_template(names, tmp_path).name == "marks"
+    odd: object
+    for odd in ({**names, "tokenizer": "runes"}, {**names, "tokenizer": ["bytes"]}, {}, [], "bytes"):
+        with pytest.raises(ValueError, match="tokenizer of bytes"):
+            open_template(odd, tmp_path)
+    with pytest.raises(ValueError, match="template of marks"):
+        open_template({**names, "template": "song"}, tmp_path)

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pytest
 
 from lab import jobs
-from lab.store import LiveLogs, RunStore, query
+from lab.store import LiveLog, LiveLogs, RunStore, query
 from lab.ui.runs import _series, _short
 from lab.ui.words import progress_card, sample_card
 from lab.views import (
@@ -147,7 +147,7 @@ def test_a_damaged_line_of_a_log_hides_nothing_else_from_the_train_tab(store: Ru
     run = store.create(tiny())
     run.events.write_bytes("\n".join([GOOD % (0, 1), line, GOOD % (2, 7), ""]).encode("latin-1"))
     run = jobs.refresh(store, store.get(store.update(run, status="finished").id))
-    log = LiveLogs().of(run)
+    log = LiveLogs(LiveLog).of(run)
     steps, evals = log.steps(), log.evals()
     assert {1, 7} <= set(steps["step"])
     shown: list[object] = [progress_card(run, log), sample_card(log)]
@@ -169,7 +169,7 @@ def test_numbers_of_one_brain_are_measures_in_old_logs_and_new(store: RunStore) 
     run.events.write_text(
         "".join(json.dumps(line) + "\n" for line in (old, new, json.loads(GOOD % (3, 3)) | {"fire_rate": None}))
     )
-    steps = LiveLogs().of(run).steps()
+    steps = LiveLogs(LiveLog).of(run).steps()
     assert steps["fire_rate"].dropna().tolist() == [0.25, 0.5] and steps["load"].dropna().tolist() == [1]
     found = query("SELECT step, name, value FROM measures ORDER BY ALL", store=store)
     assert found.values.tolist() == [[1, "fire_rate", 0.25], [2, "fire_rate", 0.5], [2, "load", 1.0]]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from lab.config.brains import DEFAULT, FAMILIES, PRESETS, BrainConfig
+from lab.config.brains import DEFAULT, FAMILIES, BrainConfig
 from lab.config.options import ConfigError, check_limits, option
+
+SIZES = tuple(dict.fromkeys(name for family in FAMILIES.values() for name in family.presets))
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class RunConfig:
 
     model: str = option(DEFAULT, "Which brain to train.", choices=FAMILIES, advanced=False)
     preset: str = option(
-        "tiny", "Size of the brain; each of its settings can still be changed.", choices=PRESETS, advanced=False
+        "tiny", "Size of the brain; each of its settings can still be changed.", choices=SIZES, advanced=False
     )
     brain: BrainConfig = field(default_factory=FAMILIES[DEFAULT].config)
     data: DataConfig = field(default_factory=DataConfig)
@@ -121,15 +124,12 @@ def build_config(options: dict[str, Any]) -> RunConfig:
     Raises ConfigError for an unknown name, a name the chosen model lacks, or a value against its rule.
     """
     left = dict(options)
-    recipe, model, preset = left.pop("recipe", None), left.pop("model", DEFAULT), left.pop("preset", "tiny")
-    for name, value, known in (
-        ("recipe", recipe, (None, *RECIPES)),
-        ("model", model, FAMILIES),
-        ("preset", preset, PRESETS),
-    ):
-        if value not in tuple(known):
-            raise ConfigError(f"{name} must be one of {', '.join(filter(None, known))}; got {value!r}.", name)
+    recipe, model = left.pop("recipe", None), left.pop("model", DEFAULT)
+    _among("recipe", recipe, (None, *RECIPES))
+    _among("model", model, tuple(FAMILIES))
     family = FAMILIES[model]
+    preset = left.pop("preset", next(iter(family.presets)))
+    _among("preset", preset, tuple(family.presets))
     left = {**(family.starter if recipe else {}), **left}
     sections: dict[str, Any] = {}
     for name, kind in {"brain": family.config, **SECTIONS}.items():
@@ -142,6 +142,11 @@ def build_config(options: dict[str, Any]) -> RunConfig:
             raise ConfigError(f"{name} belongs to {' and '.join(owners)}; got model {model}. Leave it out.", name)
         raise ConfigError(f"options must be known; got {name!r}. See python -m lab train --help.", name)
     return RunConfig(model=model, preset=preset, **sections)
+
+
+def _among(name: str, value: object, known: Sequence[str | None]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} must be one of {', '.join(filter(None, known))}; got {value!r}.", name)
 
 
 def flatten_config(config: RunConfig) -> dict[str, Any]:

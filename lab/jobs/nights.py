@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.disk import explain_disk, explained, reserve_room, write_into_reserve
-from lab.events import to_record
+from lab.events import read_record, to_record
 from lab.jobs.worker import NICENESS
 from lab.mind import Mind, MindError
 from lab.mind.night.settling import read_night, sleep_in, sleeper
@@ -80,7 +80,7 @@ def night_state(mind: Mind) -> dict[str, Any]:
     that is over becomes true by `Mind.settle`."""
     night, folder = mind.night + 1, mind.night_folder
     asleep = mind.asleep  # before the records: whoever sleeps writes the last one first
-    records, _ = read_log(folder / "events.jsonl")
+    records = [*filter(None, map(read_record, read_log(folder / "events.jsonl")[0]))]
     state = {"asleep": asleep, "night": night, "records": records, "message": None}
     if asleep or not (folder / "worker.log").exists() or read_night(folder):
         return state

@@ -86,8 +86,10 @@ def _learn(store: RunStore, run: Run, resume: bool, stop: Callable[[], bool]) ->
 def _explain(error: Exception, run: Run) -> tuple[dict[str, Any], int]:
     """Give what run.json says of an error, and the exit code: 2 where the user can mend it."""
     full = explain_disk(error, run.folder) if isinstance(error, OSError) else None
-    if full or (isinstance(error, ValueError) and type(error).__module__.startswith("lab.")):
-        return {"status": "failed", "message": full or str(error)}, 2
+    if full:
+        return {"status": "failed", "message": f"{full} Or resume the run."}, 2
+    if isinstance(error, ValueError) and type(error).__module__.startswith("lab."):
+        return {"status": "failed", "message": str(error)}, 2
     message = f"{type(error).__name__}: {error}".splitlines()[0]
     return {"status": "crashed", "message": message, "traceback": traceback.format_exc()}, 1
 

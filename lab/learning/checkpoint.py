@@ -45,6 +45,10 @@ class Checkpoint:
     tensors: dict[str, Tensor]
     numbers: dict[str, Any]
 
+    def part(self, name: str) -> dict[str, Tensor]:
+        """Give the tensors that were saved as `name`.…, by the rest of their names."""
+        return {key.removeprefix(f"{name}."): t for key, t in self.tensors.items() if key.startswith(f"{name}.")}
+
 
 def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
     """Read the newest whole checkpoint, or None; and a sentence on each newer one that is damaged."""

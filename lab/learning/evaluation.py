@@ -57,6 +57,7 @@ def _validation_prompt(run: RunState) -> list[int]:
         asking = [head for head in heads if template.asks(head)]
         return asking[turn % len(asking)]
     stream: list[int] = torch.cat([batch.tokens[:, :-1].flatten() for batch in run.validation]).tolist()
-    starts = [i for i, token in enumerate(stream) if token == template.begin("")[0]] or [0]
+    first = template.begin("")[0]
+    starts = [i for i, token in enumerate(stream) if token == first] or [0]
     begin = starts[turn % len(starts)]
     return template.head(stream[begin : begin + LONGEST_HEAD], PROMPT_TOKENS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -111,11 +112,12 @@ def practise(
         penalty = torch.stack([machine.place(strategy.penalty(batch, logits)) for strategy in strategies]).sum()
         extra = None if state is None else brain.extra_loss(state)
         (loss + penalty if extra is None else loss + penalty + extra).backward()
-        move(step, how.lr * min(1.0, step / WARM_UP, 1.5 * (1 - share)))
-        brain.after_step()
+        moved = move(step, how.lr * min(1.0, step / WARM_UP, 1.5 * (1 - share)))
+        if moved:
+            brain.after_step()
+            recent += (float(loss.detach()) - recent) * min(1.0, 2 * len(chosen) / max(1, len(lessons)))
         tokens += sum(int((weights > 0).sum()) for weights in (batch.weights,) if weights is not None)
         tokens += sum(strategy.rehearsed() for strategy in strategies)
-        recent += (float(loss.detach()) - recent) * min(1.0, 2 * len(chosen) / max(1, len(lessons)))
         of = max(step, round((step - 1) / share)) if how.spent and share else how.steps
         yield Progress(step, of, tokens, float(loss.detach()), float(penalty.detach()))
         if how.early and lessons and step % PATIENCE == 0 and recent < LEARNT:
@@ -148,16 +150,20 @@ def _loss(
     return (losses * weights.flatten()).sum() / weights.sum(), batch, logits, state
 
 
-def _mover(brain: Brain, weights: list[nn.Parameter], rates: bool) -> Callable[[int, float], object]:
-    """Give what moves weights by their gradients at a step and a rate: AdamW, or for all of them each band's own period."""
+def _mover(brain: Brain, weights: list[nn.Parameter], rates: bool) -> Callable[[int, float], bool]:
+    """Give what moves weights by their gradients at a step and a rate, and says whether these were finite: AdamW, or for all
+    of them each band's own period."""
     if rates and len(weights) == len(list(brain.parameters())):
-        return MultiRateOptimiser(brain, weight_decay=0.0, clip=CLIP, slow_lr_power=0.0).step
+        optimiser = MultiRateOptimiser(brain, weight_decay=0.0, clip=CLIP, slow_lr_power=0.0)
+        return lambda step, lr: math.isfinite(optimiser.step(step, lr)[1])
     adam = AdamW(weights)
     brain.zero_grad()
 
-    def move(step: int, lr: float) -> None:
-        if torch.nn.utils.clip_grad_norm_(weights, CLIP).isfinite():
+    def move(step: int, lr: float) -> bool:
+        finite = bool(torch.nn.utils.clip_grad_norm_(weights, CLIP).isfinite())
+        if finite:
             adam.step(lr)
         brain.zero_grad()
+        return finite
 
     return move

@@ -100,11 +100,9 @@ class RunState:
 
     def load(self, checkpoint: Checkpoint) -> None:
         tensors, numbers = checkpoint.tensors, checkpoint.numbers
-        weights = {n[6:]: t for n, t in tensors.items() if n.startswith("brain.")}
-        moments = {n[10:]: t for n, t in tensors.items() if n.startswith("optimiser.")}
-        if (
-            weights.keys() != self.brain.state_dict().keys()
-        ):  # of before linear maps were modules: moments lie in another order
+        weights, moments = checkpoint.part("brain"), checkpoint.part("optimiser")
+        other_names = weights.keys() != self.brain.state_dict().keys()
+        if other_names:  # of before linear maps were modules: moments lie in another order
             moments = {name: torch.zeros(()) for name in moments}
         load_weights(self.brain, weights)
         self.optimiser.load_state(moments)
@@ -145,6 +143,6 @@ class RunState:
         """Take the mean with the weights that the run began from, once, as `begun_share` says (Wortsman et al. 2022)."""
         if self.options.begun_share and not self.mixed:
             begun = self._first_weights()
-            for name, weight in self.brain.state_dict().items():
+            for name, weight in self.brain.named_parameters():
                 weight.lerp_(self.machine.place(begun[name]), self.options.begun_share)
             self.mixed = True

@@ -26,7 +26,7 @@ def load_trained(config: RunConfig, folder: Path) -> tuple[Brain, int]:
         reason = f" ({damaged[-1]})" if damaged else ""
         raise ConfigError(f"a run must have a checkpoint to write from; {folder.name} has none yet{reason}.")
     brain = build(config.model, config.brain)
-    load_weights(brain, {name[6:]: t for name, t in checkpoint.tensors.items() if name.startswith("brain.")})
+    load_weights(brain, checkpoint.part("brain"))
     return brain, int(checkpoint.numbers["step"])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from pathlib import Path
@@ -42,9 +43,9 @@ def find_brain(name: str, home: Path) -> Path:
         STARTERS / name / "brain",
         home.parent / name / "brain",
         *(run / "brain" for run in runs),
-        Path(name).expanduser(),
+        Path(os.path.expanduser(name)),
     ):
-        if name and (folder / "model.json").is_file():
+        if name and os.path.isfile(folder / "model.json"):  # says no where pathlib raises
             return folder
     known = ", ".join(brains()) or "none"
     raise MindError(
@@ -70,7 +71,8 @@ class Minds:
 
     def names(self) -> list[str]:
         """Give the names of all minds, in order."""
-        return sorted(path.parent.name for path in self.home.glob("*/mind.json"))
+        names = (path.parent.name for path in self.home.glob("*/mind.json"))
+        return sorted(name for name in names if NAME.fullmatch(name))
 
     def get(self, name: str) -> Mind:
         """Open a mind, or give the open one. Raises MindError when there is none or another process has it."""

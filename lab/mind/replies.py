@@ -59,4 +59,4 @@ class Taught:
         said += [f"I knew that already; now I am surer: “{t.text}”" for t in self.repeated]
         said += [f"It replaces “{t.text}”" for t in self.replaced]
         said += [f"I keep “{t.text}” as well" for t in self.beside[:1]]
-        return ". ".join(part.rstrip(".") for part in said) + "." * bool(said)
+        return " ".join(part if part.endswith(".”") else part + "." for part in said)

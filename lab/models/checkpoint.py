@@ -1,4 +1,4 @@
-"""A brain on disk: `model.safetensors` with its weights and `model.json` with its name and config beside it."""
+"""A brain on disk: `model.safetensors` with its weights and `model.json` with its name, config and text beside it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ from lab.disk import write_durably
 from lab.models.contract import Brain
 from lab.text import open_template, save_template
 
-Held = TypeVar("Held")
+Value = TypeVar("Value")
 
 
 def save_brain(folder: Path, name: str, brain: Brain, *, half: bool = False) -> None:
     """Write `brain`, of the family called `name`, to `folder`, which is made; with `half` in bf16, half as large."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     kind = torch.bfloat16 if half else torch.float32
-    weights = {key: value.detach().to("cpu", kind).contiguous().clone() for key, value in brain.state_dict().items()}
-    save_template(brain.template, folder)
+    weights = {
+        key: value.detach().to("cpu", kind if value.is_floating_point() else value.dtype).contiguous().clone()
+        for key, value in brain.state_dict().items()
+    }
+    text = save_template(brain.template, folder)
     write_durably(folder / "model.safetensors", save(weights))
-    about = {"model": name, "config": dataclasses.asdict(brain.config)}
+    about = {"model": name, "config": dataclasses.asdict(brain.config), "text": text}
     write_durably(folder / "model.json", json.dumps(about, indent=2).encode())
 
 
-def modern_names(weights: Mapping[str, Held], wanted: Set[str]) -> dict[str, Held]:
+def modern_names(weights: Mapping[str, Value], wanted: Set[str]) -> dict[str, Value]:
     """Give weights, or something of each, by the names that are `wanted`: those of before linear maps were modules go by others."""
     found = dict(weights)
     for name in wanted - found.keys():
@@ -43,9 +46,12 @@ def modern_names(weights: Mapping[str, Held], wanted: Set[str]) -> dict[str, Hel
 
 
 def load_weights(brain: Brain, weights: Mapping[str, Tensor]) -> None:
-    """Put weights into a brain, in fp32. Raises RuntimeError where one is missing, too many, or of another shape."""
+    """Put weights into a brain, in fp32, and whole numbers as they are.
+
+    Raises RuntimeError where one is missing, too many, or of another shape.
+    """
     named = modern_names(weights, brain.state_dict().keys())
-    brain.load_state_dict({name: weight.to(torch.float32) for name, weight in named.items()})
+    brain.load_state_dict({name: w.float() if w.is_floating_point() else w for name, w in named.items()})
 
 
 def load_brain(folder: Path) -> tuple[str, Brain]:
@@ -58,7 +64,7 @@ def load_brain(folder: Path) -> tuple[str, Brain]:
 
     try:
         about: dict[str, Any] = json.loads((folder / "model.json").read_text())
-        name, template = about["model"], open_template(folder)
+        name, template = about["model"], open_template(about.get("text"), folder)
         config = FAMILIES[name].config(**about["config"])
         with torch.device("meta"):  # shapes without numbers
             wanted = {

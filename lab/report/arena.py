@@ -34,6 +34,12 @@ class Report:
     verdicts: list[str]
     proves: str = PROVES
 
+    @property
+    def table(self) -> pd.DataFrame:
+        """The means as a person reads them: with words for names, without columns that say nothing."""
+        words = self.means.rename(columns=lambda name: name.replace("_", " "))
+        return words.loc[:, [bool((words[name] != "–").any()) for name in words]] if len(words) else words
+
 
 def control_of(config: ArenaConfig) -> str:
     """Whom the others are compared with: the chosen one, else the hardest control among them, else the last."""

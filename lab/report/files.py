@@ -43,7 +43,7 @@ def export_arena(run: Run, folder: Path, kind: str) -> list[Path]:
 def _page(config: ArenaConfig, log: ArenaLog, results: Report) -> str:
     """One page: verdicts, the table of means, charts and the script that draws them."""
     drawn = figures(log.table("scores"), log.table("probes"), results.seeds, log.table("tasks"), config.names())
-    means = results.means.to_html(index=False, na_rep="–", float_format="{:,.0f}".format) if len(results.means) else ""
+    means = results.table.to_html(index=False, na_rep="–", float_format="{:,.0f}".format) if len(results.means) else ""
     # autoescape for all that a user may have named; tojson escapes what would end a script early
     pages = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
     return pages.get_template("arena.html").render(

@@ -6,7 +6,8 @@ import os
 import threading
 from bisect import bisect_right
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
 
 import pandas as pd
 
@@ -15,6 +16,15 @@ from lab.store.log import alone, read_log
 from lab.store.runs import Run
 
 KEPT_RUNS = 8
+
+
+class Reads(Protocol):
+    """A log that reads on where it stopped."""
+
+    def read(self) -> bool: ...
+
+
+Log = TypeVar("Log", bound=Reads)
 STEP_COLUMNS = ["step", "tokens", "loss", "surprise", "lr", "tokens_s", "elapsed_s", "grad_norm"]
 
 
@@ -69,10 +79,14 @@ class LiveLog:
         kinds = {**dict.fromkeys([*measures, *STEP_COLUMNS], float), "step": int}
         return pd.DataFrame({**measures, **self._columns}).astype(kinds)
 
+    def _shared(self) -> pd.DataFrame:
+        kinds = {"step": int, "tokens": float, "elapsed_s": float}
+        return pd.DataFrame({name: self._columns[name] for name in kinds}).astype(kinds)
+
     @alone
     def bands(self) -> pd.DataFrame:
         """Columns step, tokens, elapsed_s, band, updated."""
-        shared = self.steps()[["step", "tokens", "elapsed_s"]]
+        shared = self._shared()
         names = dict.fromkeys(name for moved in self._bands for name in moved)
         tables = [shared.assign(band=name, updated=[moved.get(name, False) for moved in self._bands]) for name in names]
         return pd.concat(tables) if tables else shared.assign(band="", updated=False)
@@ -81,7 +95,7 @@ class LiveLog:
     def evals(self) -> pd.DataFrame:
         """Columns step, bpb, and tokens and elapsed_s of that step."""
         rows = [(record["step"], record["bpb"]) for record in self.records.get("evaluated", [])]
-        steps = self.steps().drop_duplicates("step", keep="last").set_index("step")[["tokens", "elapsed_s"]]
+        steps = self._shared().drop_duplicates("step", keep="last").set_index("step")
         return pd.DataFrame(rows, columns=["step", "bpb"]).astype({"step": int, "bpb": float}).join(steps, on="step")
 
     @alone
@@ -93,18 +107,18 @@ class LiveLog:
         return {name: value for name, value in found[-1].items() if pd.notna(value)} if found else None
 
 
-class LiveLogs:
-    """The logs of the runs looked at last, so that every look reads only what is new."""
+class LiveLogs(Generic[Log]):
+    """The logs of the runs looked at last, so that every look reads only what is new. `kind` opens a run's log."""
 
-    def __init__(self) -> None:
-        self._logs: OrderedDict[str, LiveLog] = OrderedDict()
-        self.lock = threading.RLock()
+    def __init__(self, kind: Callable[[Run], Log]) -> None:
+        self._kind, self._logs = kind, OrderedDict[str, Log]()
+        self._lock = threading.Lock()  # not of the logs: while a long one is read others can be looked at
 
-    @alone
-    def of(self, run: Run) -> LiveLog:
-        log = self._logs.pop(str(run.folder), None) or LiveLog(run)
-        self._logs[str(run.folder)] = log
-        while len(self._logs) > KEPT_RUNS:
-            self._logs.popitem(last=False)
+    def of(self, run: Run) -> Log:
+        """Give the run's log, read as far as it goes."""
+        with self._lock:
+            log = self._logs[str(run.folder)] = self._logs.pop(str(run.folder), None) or self._kind(run)
+            while len(self._logs) > KEPT_RUNS:
+                self._logs.popitem(last=False)
         log.read()
         return log

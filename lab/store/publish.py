@@ -23,6 +23,7 @@ import duckdb
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from lab.config import ConfigError
 from lab.store.arena import TABLES as ARENA_TABLES
 from lab.store.arena import arena_rows, cell_logs
 from lab.store.minds import TABLES as MIND_TABLES
@@ -136,6 +137,8 @@ def publish(store: RunStore | None = None, *, whole: bool = False, max_age_s: fl
     """
     store = store or RunStore()
     path = database(store)
+    if path.is_dir():
+        raise ConfigError(f"lab.duckdb must be a file; {path} is a folder. Move it away.")
     if not whole and path.is_file() and 0 <= time.time() - path.stat().st_mtime < max_age_s:  # a clock can be set back
         return False
     store.home.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,25 +12,23 @@ from lab.text.marks import Marks
 TOKENIZERS: dict[str, Callable[[Path], Tokenizer]] = {"bytes": lambda folder: Bytes()}
 TEMPLATES: dict[str, Callable[[Tokenizer], Template]] = {"marks": Marks}
 LAB = Marks(Bytes())  # how the lab's own brains are spoken to
-FILE = "text.json"  # beside a brain's weights
 
 
-def save_template(template: Template, folder: Path) -> None:
-    """Write a template and its tokenizer into a brain's folder, so that it is whole by itself. Raises OSError."""
+def save_template(template: Template, folder: Path) -> dict[str, str]:
+    """Write what the tokenizer needs into a brain's folder, and give the names that the brain is to be kept with, so that it is
+    whole by itself. Raises OSError."""
     template.tokenizer.save(folder)
-    about = {"tokenizer": template.tokenizer.name, "template": template.name}
-    (folder / FILE).write_text(json.dumps(about), encoding="utf-8")
+    return {"tokenizer": template.tokenizer.name, "template": template.name}
 
 
-def open_template(folder: Path) -> Template:
-    """Read what `save_template` wrote; a folder without it holds a brain of the lab. Raises ValueError for an unknown one."""
-    if not (folder / FILE).is_file():
+def open_template(names: object, folder: Path) -> Template:
+    """Take what `save_template` gave; a brain that was kept without names is one of the lab. Raises ValueError for unknown ones."""
+    if names is None:
         return LAB
-    about = json.loads((folder / FILE).read_text(encoding="utf-8"))
     for kind, table in (("tokenizer", TOKENIZERS), ("template", TEMPLATES)):
-        if not isinstance(about, dict) or about.get(kind) not in table:
-            raise ValueError(f"{FILE} must name a {kind} of {', '.join(table)}; that of {folder} does not")
-    return TEMPLATES[about["template"]](TOKENIZERS[about["tokenizer"]](folder))
+        if not isinstance(names, dict) or names.get(kind) not in tuple(table):
+            raise ValueError(f"text must name a {kind} of {', '.join(table)}; that of {folder} does not")
+    return TEMPLATES[names["template"]](TOKENIZERS[names["tokenizer"]](folder))  # type: ignore[index]
 
 
 __all__ = [

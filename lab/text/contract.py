@@ -80,7 +80,7 @@ class Tokenizer(Protocol):
         """Give the text of tokens, marks as `marks` says or not at all; what is not text shows as �."""
 
     def save(self, folder: Path) -> None:
-        """Write what `open_tokenizer` needs into a brain's folder."""
+        """Write what `open_template` needs into a brain's folder."""
 
 
 class Template(Protocol):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import threading
-from collections import OrderedDict
 from dataclasses import fields
 from html import escape
 from pathlib import Path
@@ -17,7 +15,7 @@ import pandas as pd
 from lab import jobs
 from lab.config import CONTROL, DEFAULT, ArenaConfig, ConfigError, arena_line, build_arena
 from lab.report import FORMATS, export_arena, report
-from lab.store import ARENA, ArenaLog, Run, RunStore
+from lab.store import ARENA, ArenaLog, LiveLogs, Run, RunStore
 from lab.ui.chart import chart_rows
 from lab.ui.control import (
     BUSY,
@@ -36,7 +34,6 @@ from lab.ui.verdict import answer_table, arena_card, verdict_card
 from lab.ui.words import sentence
 from lab.views import arena as views
 
-KEPT_LOGS = 8
 SHOWN = 21  # components that a look at a run updates
 FOUR = f"{DEFAULT},{CONTROL},{CONTROL}+dreams,joint"
 SIZES: dict[str, dict[str, Any]] = {  # what the buttons set beside the defaults
@@ -123,8 +120,7 @@ class ArenaHandlers:
 
     def __init__(self, store: RunStore, options: list[Field]) -> None:
         self.fields, self.runs = options, RunControl(store, ARENA, self.read, keep_together)
-        self._logs: OrderedDict[str, ArenaLog] = OrderedDict()
-        self._lock = threading.Lock()  # several pages look at one run
+        self._logs = LiveLogs(ArenaLog)
 
     def read(self, values: tuple[Any, ...]) -> ArenaConfig:
         """The config that the form describes. Raises ConfigError."""
@@ -148,22 +144,13 @@ class ArenaHandlers:
             config = run.arena()
         except ConfigError as error:
             return notice(error, 0, SHOWN)
-        log = self.log_of(run)
+        log = self._logs.of(run)
         *chosen, before = picked
         stamp = " ".join(map(str, (name, log.stamp, run.status, run.stopping, *chosen)))
         if stamp == before:
             return gr.skip()
         card, verdict, *rest = look(run, config, log, chosen)
         return [card, *stop_and_resume(run), verdict, *rest, stamp]
-
-    def log_of(self, run: Run) -> ArenaLog:
-        """The run's log, read as far as it goes."""
-        with self._lock:
-            log = self._logs[run.id] = self._logs.pop(run.id) if run.id in self._logs else ArenaLog(run)
-            while len(self._logs) > KEPT_LOGS:
-                self._logs.popitem(last=False)
-        log.read()
-        return log
 
     def export(self, name: str | None, kind: str) -> list[Any]:
         """Updates of the file to fetch and of the note that says how to have it without the page."""
@@ -231,7 +218,7 @@ def look(run: Run, config: ArenaConfig, log: ArenaLog, picked: list[Any]) -> lis
         views.retention(scores, probes, tasks, contestants, 1), views.retention(scores, probes, tasks, contestants, place),
         gr.update(choices=orders, value=way, visible=len(orders) > 1), gr.update(choices=names[1:], value=on),
         gr.update(choices=names, value=about), gr.update(choices=seeds, value=seed),
-        answer_table(answers, config, asked, seed), result.means, views.anytime(scores, tasks, contestants),
+        answer_table(answers, config, asked, seed), result.table, views.anytime(scores, tasks, contestants),
         views.tradeoff(whole, contestants), views.cost(whole, contestants), views.coverage(whole, contestants),
         views.heatmap(scores, tasks, west), views.heatmap(scores, tasks, east),
         gr.update(choices=contestants, value=west), gr.update(choices=contestants, value=east),

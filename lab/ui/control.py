@@ -12,7 +12,7 @@ import gradio as gr
 
 from lab import jobs
 from lab.config import ConfigError
-from lab.disk import explain_disk
+from lab.disk import explain_disk, explained
 from lab.mind import Mind
 from lab.store import TRAIN, Run, RunStore
 from lab.ui.words import sentence
@@ -30,12 +30,13 @@ def notice(text: Exception | str, place: int, count: int, kind: str = "error") -
 
 def export_folder() -> Path:
     """Make a folder for what a browser will fetch; it goes with the app. Raises OSError."""
-    return Path(tempfile.mkdtemp(prefix="lab-export-"))
+    with explained(Path(tempfile.gettempdir())):
+        return Path(tempfile.mkdtemp(prefix="lab-export-"))
 
 
 def pack(paths: Sequence[Path], archive: Path) -> Path:
     """Put files into one that a browser can fetch. Raises OSError."""
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+    with explained(archive.parent), zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for path in paths:
             packed.write(path, path.name)
     return archive

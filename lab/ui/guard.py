@@ -13,7 +13,7 @@ import secrets
 import tempfile
 from html import escape
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
@@ -35,6 +35,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, key: str = "") -> None:
         self._app, self._key, self._secret = app, key.strip().encode(), secrets.token_bytes(32)
+        self._one_guess = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         app, hear = self._app, receive
@@ -42,7 +43,9 @@ class Guard:
             asked = HTTPConnection(scope)
             try:
                 app = await self._admit(asked, receive)
-                if app is self._app and scope["type"] == "http" and scope["path"] != UPLOAD:
+                if app is self._app and scope["path"] == UPLOAD:
+                    hear = _patient(receive)
+                elif app is self._app and scope["type"] == "http":
                     read: list[Message] = [{"type": "http.request", "body": await _read(receive)}]
 
                     async def hear() -> Message:
@@ -57,7 +60,7 @@ class Guard:
         """Give what answers: the application, or what logs in and out. Raises HTTPException."""
         method, path = asked.scope.get("method"), asked.scope["path"]
         origin = asked.headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc != asked.headers.get("host")
+        foreign = origin is not None and origin.partition("://")[2] != asked.headers.get("host")
         if foreign and method not in ("GET", "HEAD", "OPTIONS"):
             raise HTTPException(403, f"requests must come from this page; got one from {origin}.")
         if any(character < " " for character in path):
@@ -70,7 +73,8 @@ class Guard:
         bearer = given.strip() if scheme.lower() == b"bearer" else b""
         session = hmac.compare_digest(asked.cookies.get(COOKIE, "").encode(), self._session())
         if not session and not hmac.compare_digest(bearer, self._key):
-            await asyncio.sleep(WRONG_S if bearer else 0)
+            if bearer:
+                await self._wrong()
             raise HTTPException(401, "the key must be the lab's; got another or none. Send it as a Bearer token.")
         if path != "/logout":
             return self._app
@@ -80,12 +84,17 @@ class Guard:
     async def _log_in(self, asked: HTTPConnection, receive: Receive) -> Response:
         given = parse_qs((await _read(receive)).decode("utf-8", "replace")).get("key", [""])[0]
         if not hmac.compare_digest(given.strip().encode(), self._key):
-            await asyncio.sleep(WRONG_S)
+            await self._wrong()
             return _login_page(401, "The key must be the lab's; that was another. It is what QOR_LAB_KEY was set to.")
         answer = RedirectResponse("/", 303)
         session, secure = self._session().decode(), asked.scope["scheme"] == "https"
         answer.set_cookie(COOKIE, session, httponly=True, samesite="strict", secure=secure)
         return answer
+
+    async def _wrong(self) -> None:
+        """Let a wrong key wait until those before it have."""
+        async with self._one_guess:
+            await asyncio.sleep(WRONG_S)
 
     def _session(self) -> bytes:
         return hmac.new(self._secret, self._key, "sha256").hexdigest().encode()
@@ -110,6 +119,23 @@ def _refusal(error: HTTPException) -> Response:
 def _login_page(status: int, message: str = "") -> Response:
     page = LOGIN.read_text(encoding="utf-8").replace("MESSAGE", escape(message))
     return HTMLResponse(page, status, {"Cache-Control": "no-store"})
+
+
+def _patient(receive: Receive) -> Receive:
+    """Receive a body that may be long but whose pieces must come. That raises HTTPException for a piece that does not."""
+    more = True
+
+    async def hear() -> Message:
+        nonlocal more
+        try:
+            async with asyncio.timeout(WAIT_S if more else None):
+                message = await receive()
+        except TimeoutError as error:
+            raise HTTPException(408, f"a file must go on within {WAIT_S:.0f} s; it stopped. Send it again.") from error
+        more = message.get("more_body", False)
+        return message
+
+    return hear
 
 
 async def _read(receive: Receive) -> bytes:

@@ -151,12 +151,16 @@ class MemoryHandlers:
         row = frame.iloc[event.index[0]]
         return [int(row["number"]), str(row["text"])]
 
-    def write(self, name: str | None) -> str:
+    def write(self, name: str | None) -> Any:
         """Export a mind's traces; gives the file."""
-        mind = self.minds.get(name or "")
-        path = export_folder() / f"{mind.name}-traces.jsonl"
-        mind.export_traces(path)
-        return str(path)
+        try:
+            mind = self.minds.get(name or "")
+            path = export_folder() / f"{mind.name}-traces.jsonl"
+            mind.export_traces(path)
+            return str(path)
+        except FAULTS as error:
+            gr.Warning(str(error))
+            return gr.skip()
 
 
 def build_memory(minds: Minds, tab: gr.Tab) -> None:
@@ -183,7 +187,8 @@ def rewrite(mind: Mind, chosen: float | None, words: str) -> str:
 def forget(mind: Mind, chosen: float | None) -> str:
     """Let a note answer no more."""
     gone = mind.forget(_chosen(chosen))
-    return f"Forgotten: “{gone.text}”. It answers no more; the next night takes it out of the weights. Undo brings it back."
+    text = gone.text.removesuffix(".")
+    return f"Forgotten: “{text}”. It answers no more; the next night takes it out of the weights. Undo brings it back."
 
 
 def read_notes(mind: Mind, path: str) -> str:

@@ -62,7 +62,7 @@ def night_card(mind: Mind, state: dict[str, Any]) -> str:
         rest = ""
         if last.get("kind") == "dreamt":
             rest = f", {last['dreams']:,} of about {last['of']:,}"
-        elif last.get("kind") == "nightstep":
+        elif last.get("kind") == "nightstep" and phases:
             steps = [
                 record
                 for record in state["records"]

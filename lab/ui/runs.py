@@ -151,7 +151,7 @@ def _ask(ask: Callable[[], Any], store: RunStore) -> Any:
     """What the database answers; a full disk is told in the lab's sentence."""
     try:
         return ask()
-    except OSError as error:
+    except (OSError, ConfigError) as error:
         raise gr.Error(say(error, store)) from error
 
 

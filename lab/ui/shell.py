@@ -16,6 +16,7 @@ from pathlib import Path
 
 import gradio as gr
 import httpx
+import safehttpx  # type: ignore[import-untyped]
 from fastapi import FastAPI, Response
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -97,6 +98,8 @@ def create_app(
     if api:
         app.mount("/v1", api(minds))
     page = build_page(store, minds, locked=bool(key.strip()))
+    gr.processing_utils.async_ssrf_protected_download = _stay_here  # a file that is an address
+    safehttpx.async_validate_url = _stay_here  # /file=http…, which asks for the name's address
     page.has_launched = True  # else gradio takes any file of this machine for an upload, and gives it out
     mounted: FastAPI = gr.mount_gradio_app(
         app, page, path="/", theme=theme(), css=STYLE.read_text(), head=HEAD,
@@ -104,3 +107,8 @@ def create_app(
         app_kwargs={"exception_handlers": {OSError: explain_os_error, httpx.InvalidURL: explain_os_error}},
     )  # fmt: skip
     return mounted
+
+
+async def _stay_here(*_: object, **__: object) -> str:
+    """In the place of what Gradio fetches from elsewhere for whoever asks it to."""
+    raise gr.Error("a file must be uploaded; got an address. Fetch it yourself first.")

@@ -14,7 +14,7 @@ import gradio as gr
 
 from lab import jobs
 from lab.config import ConfigError, RunConfig
-from lab.store import TRAIN, LiveLogs, RunStore
+from lab.store import TRAIN, LiveLog, LiveLogs, RunStore
 from lab.ui.chart import axis_and_smoothing, chart_rows
 from lab.ui.control import BUSY, POLL_S, QUIET, RunControl, choices, notice, stop_and_resume
 from lab.ui.form import Form, check_fields, command_code
@@ -69,7 +69,7 @@ class TrainHandlers:
     """What the tab's events do: values in, updates out."""
 
     def __init__(self, store: RunStore, form: Form) -> None:
-        self.form, self._logs = form, LiveLogs()
+        self.form, self._logs = form, LiveLogs(LiveLog)
         self.runs = RunControl(store, TRAIN, form.read, keep_upload)
 
     def check(self, before: str | None, *values: Any) -> list[Any]:
@@ -126,7 +126,7 @@ def build_train(store: RunStore, tab: gr.Tab) -> gr.Timer:
     at.resume.click(lambda name: do.runs.act(jobs.resume, name), at.watched, at.seen, **QUIET)
     looked = [at.watched, at.axis, at.smoothing, at.seen]
     at.timer.tick(do.watch, looked, at.shown, trigger_mode="once", concurrency_limit=8, **QUIET)
-    moves = [tab.select, at.watched.change, at.axis.change, at.smoothing.change, at.stop.click, at.resume.click]
+    moves = [tab.select, at.watched.change, at.axis.change, at.smoothing.change]
     gr.on(moves, do.watch, looked, at.shown, **QUIET)
     tab.select(lambda current: do.runs.attach(current), at.watched, at.watched, **QUIET)
     tab.select(do.check, values, at.about, queue=False, **QUIET)

@@ -26,27 +26,28 @@ class EWC(Strategy):
         self.strength, self.decay = strength, decay
 
     def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
-        self._brain, self._weights = brain, list(brain.parameters())
+        self._brain, self._weights = brain, dict(brain.named_parameters())
         if old_loss is not None:
             self._add([old_loss] * BATCHES)
-        return self._weights
+        return list(self._weights.values())
 
     def _add(self, losses: Sequence[Callable[[], Tensor]]) -> None:
         """Fold the squared gradients of some losses into the Fisher information, and hold on to the weights of now."""
-        for i, weight in enumerate(self._weights):
-            self.held[f"mean.{i}"] = weight.detach().clone()
-            self.held[f"fisher.{i}"] = self.decay * self.held.get(f"fisher.{i}", torch.zeros_like(weight))
+        for name, weight in self._weights.items():
+            self.held[f"mean.{name}"] = weight.detach().clone()
+            self.held[f"fisher.{name}"] = self.decay * self.held.get(f"fisher.{name}", torch.zeros_like(weight))
         for loss in losses:
-            for i, gradient in enumerate(torch.autograd.grad(loss(), self._weights, allow_unused=True)):
+            gradients = torch.autograd.grad(loss(), list(self._weights.values()), allow_unused=True)
+            for name, gradient in zip(self._weights, gradients, strict=True):
                 if gradient is not None:
-                    self.held[f"fisher.{i}"] += gradient.pow(2) / len(losses)
+                    self.held[f"fisher.{name}"] += gradient.pow(2) / len(losses)
 
     def penalty(self, batch: Batch, logits: Tensor) -> Tensor:
         if not self.held:
             return torch.zeros(())
         pulls = [
-            (self.held[f"fisher.{i}"] * (weight - self.held[f"mean.{i}"]).pow(2)).sum()
-            for i, weight in enumerate(self._weights)
+            (self.held[f"fisher.{name}"] * (weight - self.held[f"mean.{name}"]).pow(2)).sum()
+            for name, weight in self._weights.items()
         ]
         return self.strength / 2 * torch.stack(pulls).sum()
 

@@ -20,8 +20,9 @@ class _Difference(nn.Module):
 
     def __init__(self, weight: Tensor, draws: torch.Generator) -> None:
         super().__init__()
-        self.down = nn.Parameter(torch.randn(RANK, weight.shape[1], generator=draws) / weight.shape[1] ** 0.5)
-        self.up = nn.Parameter(torch.zeros(weight.shape[0], RANK))
+        down = torch.randn(RANK, weight.shape[1], generator=draws) / weight.shape[1] ** 0.5
+        self.down = nn.Parameter(down.to(weight.device))
+        self.up = nn.Parameter(weight.new_zeros(weight.shape[0], RANK))
 
     def forward(self, weight: Tensor) -> Tensor:
         return weight + self.up @ self.down

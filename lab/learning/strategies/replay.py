@@ -31,14 +31,15 @@ class Replay(Strategy):
         super().__init__(machine, seed)
         self.budget, self.rows, self.weight = budget, rows, weight
         self._rehearsed = 0
+        self._kept: list[Lesson] = []
         self._stands: list[int] = []
 
     def meet(self, lessons: Sequence[Lesson], template: Template) -> None:
         """Let go of what the new lessons contradict."""
         self._template = template
         self._kind = torch.uint16 if template.tokenizer.size <= 2**16 else torch.int32
-        new, kept = Contradictions(lessons, template), self.lessons()
-        self._stands = [i for i, lesson in enumerate(kept) if not new.against(lesson.tokens)]
+        new, self._kept = Contradictions(lessons, template), self.lessons()
+        self._stands = [i for i, lesson in enumerate(self._kept) if not new.against(lesson.tokens)]
 
     def begin(self, brain: Brain, old_loss: Callable[[], Tensor] | None = None) -> list[nn.Parameter]:
         self._brain, self._random = brain, self.draws("replay")
@@ -65,16 +66,14 @@ class Replay(Strategy):
         chosen = self._choose()
         if not chosen:
             return torch.zeros(())
-        kept = self.lessons()
-        return self.weight * answer_loss(self._brain, [kept[i] for i in chosen], self.machine)
+        return self.weight * answer_loss(self._brain, [self._kept[i] for i in chosen], self.machine)
 
     def price(self, lesson: Lesson) -> int:
         """Bytes that one stored lesson costs."""
         return self._kind.itemsize * len(lesson) + 2
 
     def finish(self, lessons: Sequence[Lesson]) -> None:
-        old = self.lessons()
-        draws, kept = self.draws("reservoir"), [old[i] for i in self._stands]
+        draws, kept = self.draws("reservoir"), [self._kept[i] for i in self._stands]
         seen = int(self.held["seen"]) if "seen" in self.held else 0
         for lesson in lessons:  # of equally long lessons that still stand each is equally likely to be kept
             seen += 1
@@ -111,24 +110,22 @@ class DER(Replay):
         chosen = self._choose()
         if not chosen:
             return torch.zeros(())
-        kept = self.lessons()
-        old = self.machine.place(pad_lessons([kept[i] for i in chosen], self._template))
+        old = self.machine.place(pad_lessons([self._kept[i] for i in chosen], self._template))
         with self.machine.autocast():
             said = self._brain(old.tokens[:, :-1])[0].float()
-        answers, stored = answers_of(old), self._stored(kept)
+        answers, stored = answers_of(old), self._stored()
         target = torch.cat([stored[i] for i in chosen]).float()
         learnt = F.cross_entropy(said[answers], old.tokens[:, 1:][answers])
         return self.weight * learnt + self.match * F.mse_loss(said[answers], target)
 
-    def _stored(self, kept: Sequence[Lesson]) -> Sequence[Tensor]:
+    def _stored(self) -> Sequence[Tensor]:
         """The logits of each stored lesson's answer."""
-        sizes = [lesson.weights.count(1.0) for lesson in kept]
+        sizes = [lesson.weights.count(1.0) for lesson in self._kept]
         return self.held["logits"].split(sizes) if "logits" in self.held else ()
 
     @torch.no_grad()
     def finish(self, lessons: Sequence[Lesson]) -> None:
-        kept = self.lessons()
-        before, stored = {lesson.tokens: i for i, lesson in enumerate(kept)}, self._stored(kept)
+        before, stored = {lesson.tokens: i for i, lesson in enumerate(self._kept)}, self._stored()
         super().finish(lessons)
         parts = []
         for lesson in self.lessons():

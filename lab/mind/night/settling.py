@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from filelock import FileLock
 
 from lab.config import MindConfig
-from lab.events import ByHeart, Dreamt, NightEnded, NightEvent, NightStep, Phase, Quizzed, TraceAudited
+from lab.events import ByHeart, NightEnded, NightEvent, Phase, Quizzed, TraceAudited
 from lab.memory import Trace
 from lab.memory.store import pairs_of
 from lab.memory.tiers import next_tier, overflow, wants_archive
@@ -66,9 +66,7 @@ def sleep_in(folder: Path, *, stop: Callable[[], bool] = lambda: False) -> Itera
 
 def night_events(records: Sequence[dict[str, Any]]) -> list[NightEvent]:
     """Give the events that a night's log holds."""
-    kinds = {
-        kind.__name__.lower(): kind for kind in (Phase, Quizzed, Dreamt, ByHeart, NightStep, TraceAudited, NightEnded)
-    }
+    kinds = {kind.__name__.lower(): kind for kind in get_args(NightEvent)}
     found: list[NightEvent] = []
     for record in records:
         fields = {name: value for name, value in record.items() if name not in ("n", "kind")}
