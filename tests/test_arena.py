@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from scipy.stats import t as student
 
 from lab import jobs
@@ -581,3 +583,21 @@ def test_where_facts_change_the_verdict_is_about_the_new(store: RunStore) -> Non
     assert any("of the new values known" in sentence for sentence in told.verdicts)
     assert not any("first task kept" in sentence for sentence in told.verdicts)
     assert told.seeds["old values left"].notna().all()
+
+
+def test_a_cell_whose_weights_ewc_once_numbered_begins_anew(tmp_path: Path) -> None:
+    """Their order is another since; it scores as one that was never stopped."""
+    config, name = tiny(steps=6, facts=4, layers=1), "qor+ewc"
+    whole = [e for e in events_of(config, name, tmp_path / "a") if isinstance(e, Scored | Answered)]
+    assert [*events_of(config, name, tmp_path / "b", stop_after=1)]
+    numbered = 0
+    for path in tmp_path.glob("b/**/*.safetensors"):
+        tensors, numbers = load_file(path), dict(safe_open(path, "pt").metadata())
+        held = [key for key in tensors if ".mean." in key or ".fisher." in key]
+        numbered += bool(held)
+        for number, key in enumerate(sorted(held)):
+            kind = "mean" if ".mean." in key else "fisher"
+            tensors[f"{key.partition('.')[0]}.{kind}.{number % (len(held) // 2)}"] = tensors.pop(key)
+        save_file(tensors, path, numbers)
+    assert numbered
+    assert [e for e in events_of(config, name, tmp_path / "b") if isinstance(e, Scored | Answered)] == whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import sqlite3
 import threading
 import time
@@ -15,12 +16,15 @@ import pytest
 
 from lab import jobs
 from lab.jobs.nights import work_night
-from lab.memory import MemoryError, RecallIndex, TraceStore
-from lab.mind import Mind, MindError
-from lab.mind.home import salvage_mind
+from lab.memory import MemoryError, RecallIndex, Trace, TraceStore
+from lab.mind import Mind, MindError, Minds
+from lab.mind import mind as mind_module
+from lab.mind.home import find_brain, salvage_mind
+from lab.mind.night.settling import plan_night
 from lab.ui.memory import figures, trace_table
 from lab.ui.night import night_card
 from tests.conftest import tiny_mind
+from tests.dictionary import make_mind
 
 
 @pytest.fixture
@@ -257,3 +261,150 @@ def test_only_a_line_break_ends_a_line(mind: Mind, tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(("\ufeff" + "\r\n".join([*rows, gone, "three\u2028four", ""])).encode())
     assert mind.import_traces(tmp_path / "in.jsonl") == 2  # of three that read the same one is enough
     assert [trace.text for trace in mind.traces()] == ["one two", "three four"]
+
+
+def _sleep_apart(mind: Mind) -> Path:
+    """Sleep a night as a worker does; it is not settled."""
+    _, _, folder = mind.begin_night()
+    work_night(folder)
+    return folder
+
+
+def test_a_page_that_settles_late_leaves_a_night_that_was_begun_anew(
+    mind: Mind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number comes again after a night that was taken back: what the page has read is of the night before."""
+    mind.teach("Box 1 holds coins.", question="What does box 1 hold?", answer="coins")
+    _, _, folder = mind.begin_night()
+    (folder / "stop").touch()
+    work_night(folder)
+    plain = mind_module.read_night
+
+    def slowly(found: Path) -> object:
+        monkeypatch.setattr(mind_module, "read_night", plain)
+        over = plain(found)
+        _sleep_apart(mind)  # settles the night that was taken back, and sleeps the next one
+        return over
+
+    monkeypatch.setattr(mind_module, "read_night", slowly)
+    mind.settle()
+    mind.settle()
+    kept = [
+        row
+        for row in mind.memory.rows("nights")
+        if "asking itself" in row["detail"] and '"kept": true' in row["detail"]
+    ]
+    assert mind.night == 1 and len(kept) == 1
+
+
+def test_a_night_that_ends_while_the_next_is_begun_is_not_lost(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether somebody sleeps is asked before what was slept is settled."""
+    mind.teach("Box 1 holds coins.", question="What does box 1 hold?", answer="coins")
+    _, _, folder = mind.begin_night()
+    plain = Mind.asleep.fget
+    assert plain is not None
+
+    def ends_just_before(self: Mind) -> bool:
+        monkeypatch.setattr(Mind, "asleep", property(plain))
+        work_night(folder)
+        return bool(plain(self))
+
+    monkeypatch.setattr(Mind, "asleep", property(ends_just_before))
+    mind.begin_night()
+    assert mind.night == 1
+
+
+@pytest.mark.parametrize("gone", ["undone", "forgotten", "replaced"])
+def test_what_is_taken_back_while_it_sleeps_is_unlearnt_in_the_next_night(tmp_path: Path, gone: str) -> None:
+    """The weights have learnt it; no answer is given from there, and it goes out of them."""
+    with make_mind(tmp_path / "m") as mind:
+        mind.teach("The code is one.", question="What is the code?", answer="one")
+        night = mind.sleep()
+        next(night)
+        if gone == "undone":
+            assert mind.undo()
+        elif gone == "forgotten":
+            mind.forget(1)
+        else:
+            mind.edit(1, "The gate is open.")
+        assert [*night] and mind.night == 1
+        assert mind.ask("What is the code?", "weights").text != "one"
+        assert ("What is the code?", "one") in plan_night(mind.notes, 2).unlearn
+
+
+def test_what_a_living_note_says_too_is_not_unlearnt(tmp_path: Path) -> None:
+    """The note was only said otherwise while it was learnt."""
+    with make_mind(tmp_path / "m") as mind:
+        mind.teach("The code is one.", question="What is the code?", answer="one")
+        night = mind.sleep()
+        next(night)
+        mind.edit(1, "The code is one, they say.")
+        assert [*night] and mind.night == 1 and not plan_night(mind.notes, 2).unlearn
+
+
+def test_a_mind_that_fell_back_stays_there_until_a_night_mends_it(mind: Mind) -> None:
+    """Also when it is opened twice; what the lost weights had unlearnt is unlearnt anew."""
+    mind.teach("Box 1 holds coins.", question="What does box 1 hold?", answer="coins")
+    assert [*mind.sleep()]
+    mind.forget(1)
+    mind.teach("Box 2 holds stones.", question="What does box 2 hold?", answer="stones")
+    assert [*mind.sleep()] and mind.night == 2 and all(veto.trained for veto in mind.notes.vetoes)
+    mind.close()
+    weights = (mind.folder / "brain-2" / "model.safetensors").read_bytes()
+    (mind.folder / "brain-2" / "model.safetensors").write_bytes(b"")
+    with Mind.open(mind.folder) as again:
+        assert again.night == 1 and again.notes.vetoes and not any(veto.trained for veto in again.notes.vetoes)
+    (mind.folder / "brain-2" / "model.safetensors").write_bytes(weights)
+    with Mind.open(mind.folder) as again:
+        assert again.night == 1 and "night 2 is lost" in again.notice
+        assert [*again.sleep()] and (again.night, again.notice) == (2, "")
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"answers": 5}', '{"answers": []}'])
+def test_a_brain_whose_judgement_is_damaged_is_not_whole(mind: Mind, damage: str) -> None:
+    """The mind goes on from the brain before."""
+    mind.teach("Box 1 holds coins.", question="What does box 1 hold?", answer="coins")
+    assert [*mind.sleep()] and mind.night == 1
+    mind.close()
+    (mind.folder / "brain-1" / "judgement.json").write_text(damage)
+    with Mind.open(mind.folder) as again:
+        assert again.night == 0 and "judgement.json must hold" in again.notice
+
+
+def test_an_import_hides_nothing_that_was_told_before(tmp_path: Path) -> None:
+    """What was told is reflected on first: of two codes the later counts."""
+    notes = tmp_path / "notes.txt"
+    notes.write_text("The sky is blue.\n")
+    with make_mind(tmp_path / "m") as mind:
+        for code in ("one", "two"):
+            mind.teach(f"The code is {code}.", question="What is the code?", answer=code)
+            if code == "one":
+                mind.reflect()
+        mind.import_traces(notes)
+        assert [trace.text for trace in mind.traces()] == ["The code is two.", "The sky is blue."]
+
+
+@pytest.mark.parametrize("name", ["bad\udcff", "-x", "a" * 41])
+def test_a_folder_with_a_name_that_no_mind_has_hides_no_mind(tmp_path: Path, name: str) -> None:
+    for folder in (name, "alice"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mind.json").touch()
+    assert Minds(tmp_path).names() == ["alice"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~nosuchuser/x", "a\0b", "none"])
+def test_a_brain_that_cannot_be_there_is_told_in_a_sentence(tmp_path: Path, name: str) -> None:
+    with pytest.raises(MindError, match="a brain must be a starter"):
+        find_brain(name, tmp_path / "minds")
+
+
+def test_what_stands_only_in_the_log_of_a_memory_is_salvaged(tmp_path: Path) -> None:
+    """After kill -9 the last changes are in SQLite's write-ahead log."""
+    store = TraceStore(tmp_path / "memory.sqlite")
+    store.change("teach", 0.0, add=[Trace("Box 1 holds coins.", 0.0)])
+    (tmp_path / "m").mkdir()
+    for path in tmp_path.glob("memory.sqlite*"):  # as whoever is killed leaves them
+        shutil.copyfile(path, tmp_path / "m" / path.name)
+    store.close()
+    assert salvage_mind(tmp_path, "m", tmp_path / "saved.jsonl") == 1
+    assert sorted(path.name for path in tmp_path.glob("saved*")) == ["saved.jsonl"]

@@ -21,6 +21,7 @@ import psutil
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 from starlette.testclient import WebSocketDenialResponse
 from starlette.types import Message, Receive, Scope, Send
@@ -477,3 +478,75 @@ def test_when_the_lab_is_ended_nothing_of_it_stays(tmp_path: Path) -> None:
         lab.kill()
         lab.wait()
         lab.stdout.close()
+
+
+def test_nothing_is_fetched_for_whoever_asks(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a file that is an address, nor an address in the place of a file: not even its name is looked up."""
+    asked: list[object] = []
+    monkeypatch.setattr("socket.getaddrinfo", lambda *words, **_: asked.append(words[0]) or [])
+    client = TestClient(create_app(store, create_api, ""), base_url="http://127.0.0.1:7860")
+    page = client.get("/config").json()
+    uploads = [
+        number
+        for number, one in enumerate(page["dependencies"])
+        if any(event[1] == "upload" for event in one["targets"])
+    ]
+    assert len(uploads) >= 3
+    file = {"path": "http://example.com/x.csv", "meta": {"_type": "gradio.FileData"}}
+    for number in uploads:
+        count = len(page["dependencies"][number]["inputs"])
+        words = {"data": [file] * count, "fn_index": number, "session_hash": "s"}
+        answer = client.post("/gradio_api/run/predict", json=words)
+        assert answer.status_code != 200, answer.text
+    for address in ("http://example.com/x.png", "https://huggingface.co/x.png"):
+        assert client.get(f"/gradio_api/file={address}", follow_redirects=False).status_code in (403, 404, 500)
+    assert not [name for name in asked if name not in ("127.0.0.1", "localhost")]
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[x]", "null", "://", "http://elsewhere"])
+def test_an_origin_that_is_no_address_is_foreign(client: TestClient, origin: str) -> None:
+    assert client.post("/v1/chat/completions", headers={**bearer(), b"Origin": origin.encode()}).status_code == 403
+
+
+def test_a_file_that_stops_arriving_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be long, but its pieces must come; what follows the last one may take its time."""
+    monkeypatch.setattr(guard, "WAIT_S", 0.05)
+
+    async def send(pieces: list[Message]) -> list[Message]:
+        async def receive() -> Message:
+            if pieces:
+                await asyncio.sleep(0.03)
+                return pieces.pop(0)
+            await asyncio.sleep(0.2)
+            return {"type": "http.disconnect"}
+
+        hear = guard._patient(receive)
+        return [await hear() for _ in range(len(pieces) + 1)]
+
+    more = {"type": "http.request", "body": b"x", "more_body": True}
+    last = {**more, "more_body": False}
+    assert len(asyncio.run(send([dict(more), dict(more), dict(last)]))) == 4
+    with pytest.raises(HTTPException, match="must go on"):
+        asyncio.run(send([dict(more)]))
+
+
+def test_wrong_keys_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many guesses at once are as slow as one after the other."""
+    waiting: list[int] = []
+
+    async def sleep(_: float) -> None:
+        waiting.append(guesses.count("begun") - guesses.count("done"))
+        guesses.append("begun")
+        await plain(0)
+        guesses.append("done")
+
+    guesses: list[str] = []
+    plain = asyncio.sleep
+    monkeypatch.setattr(guard.asyncio, "sleep", sleep)
+
+    async def guess() -> None:
+        door = Guard(echo, KEY)
+        await asyncio.gather(*(door._wrong() for _ in range(5)))
+
+    asyncio.run(guess())
+    assert waiting == [0] * 5

@@ -662,3 +662,10 @@ def test_a_damaged_line_of_a_cell_hides_nothing_else_of_an_arena(store: RunStore
         assert export_arena(run, store.home / kind, kind)
     found = query("SELECT count(*) AS n FROM scores WHERE run = ?", [run.id], store=store)
     assert found["n"][0] == len(scores)
+
+
+def test_a_folder_in_the_place_of_the_database_is_told_in_a_sentence(store: RunStore) -> None:
+    (store.home / "lab.duckdb").mkdir(parents=True)
+    for ask in (lambda: publish(store), lambda: query("SELECT 1", store=store)):
+        with pytest.raises(ConfigError, match=r"lab.duckdb must be a file; .* Move it away"):
+            ask()

@@ -6,6 +6,7 @@ the night true (`Mind.settle`). If the owner dies, the next one finds the worker
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from lab.mind.night.settling import read_night, sleep_in, sleeper
 from lab.store import LogWriter, read_log
 
 OTHER_WAIT_S = 10.0  # for whoever only looks whether somebody sleeps
-_workers: dict[str, subprocess.Popen[bytes]] = {}
+_workers: list[subprocess.Popen[bytes]] = []  # those that may live: whoever lets go of one leaves a zombie
 
 
 def start_night(mind: Mind) -> int:
@@ -40,16 +41,18 @@ def start_night(mind: Mind) -> int:
                 words, cwd=Path(__file__).resolve().parents[2], stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-        _workers[str(folder)] = worker  # kept until it ends
-        mind.lives = lambda: mind.night + 1 == night and worker.poll() is None
+        _workers[:] = [*(other for other in _workers if other.poll() is None), worker]
+        mind.lives = lambda: worker.poll() is None and mind.night + 1 == night
         return night
 
 
 def wake(mind: Mind) -> str:
     """Ask a sleeping mind to wake up; the night is taken back. Gives a sentence that says so."""
+    folder = mind.night_folder
     if not mind.asleep:
         return "It is awake already."
-    (mind.night_folder / "stop").touch()
+    with contextlib.suppress(FileNotFoundError):  # it has just been settled
+        (folder / "stop").touch()
     return "It wakes up; this night is taken back."
 
 
@@ -84,6 +87,9 @@ def night_state(mind: Mind) -> dict[str, Any]:
     state = {"asleep": asleep, "night": night, "records": records, "message": None}
     if asleep or not (folder / "worker.log").exists() or read_night(folder):
         return state
+    with mind.notes.lock:  # whoever begins a night holds it
+        if mind.asleep:
+            return {**state, "asleep": True}
     tail = (folder / "worker.log").read_text(errors="replace")[-400:].strip()
     reason = tail.splitlines()[-1].rstrip(".") if tail else "its process was killed"
     return {

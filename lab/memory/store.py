@@ -58,7 +58,7 @@ DICTIONARY = (
 
 
 class TraceStore:
-    """The memory of one mind. One thread at a time; the file belongs to one process."""
+    """The memory of one mind. Threads may share it; the file belongs to one process."""
 
     def __init__(self, path: Path, *, known: bool = False) -> None:
         """Open the file, or make it unless it is `known` to be there. Raises MemoryError when it is lost or damaged or another
@@ -126,7 +126,7 @@ class TraceStore:
         """
         with self.transaction() as sql:
             before: dict[str, Any] = {
-                "traces": [self._record(self.get(t.id)) for t in update],
+                "traces": [self._record(self.get(t.id)) for t in update] if what else [],
                 "added": [],
                 "vetoes": [],
                 "lifted": [dataclasses.asdict(one) for one in lift],
@@ -209,12 +209,13 @@ class TraceStore:
         found = self.rows("vetoes")
         return [Veto(r["question"], r["answer"], r["at"], r["trace"], bool(r["trained"])) for r in found]
 
-    def mark_trained(self, vetoes: list[Veto]) -> None:
-        """Note that a night has taken these out of the weights."""
+    def mark_trained(self, vetoes: Sequence[Veto], *, trained: bool = True) -> None:
+        """Note that a night has taken these out of the weights, or that the weights that lacked them are lost."""
         with self.transaction() as sql:
             for veto in vetoes:
                 sql.execute(
-                    "UPDATE vetoes SET trained = 1 WHERE question = ? AND answer = ?", (veto.question, veto.answer)
+                    "UPDATE vetoes SET trained = ? WHERE question = ? AND answer = ?",
+                    (trained, veto.question, veto.answer),
                 )
 
     @staticmethod
@@ -359,7 +360,10 @@ def salvage(path: Path, to: Path) -> int:
     """Copy every trace that can still be read from a damaged file to `to`, as JSON lines; gives how many."""
     saved: list[dict[str, Any]] = []
     copy = to.with_suffix(".damaged")
+    logs = [(Path(f"{path}-wal"), Path(f"{copy}-wal")), (Path(f"{path}-shm"), Path(f"{copy}-shm"))]  # SQLite's own
     shutil.copyfile(path, copy)
+    if logs[0][0].is_file():  # what was told last may stand only there
+        shutil.copyfile(*logs[0])
     with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(copy)) as sql:
         sql.row_factory, sql.text_factory = sqlite3.Row, _forgiving
         last = 0
@@ -383,7 +387,8 @@ def salvage(path: Path, to: Path) -> int:
                 saved.append(dataclasses.asdict(_trace(record)))
             except MemoryError:  # its text alone, where there is one
                 saved += [dataclasses.asdict(Trace(record["text"], 0.0, last))] if _are(str, record["text"]) else []
-    copy.unlink(missing_ok=True)
+    for gone in (copy, *(log for _, log in logs)):
+        gone.unlink(missing_ok=True)
     to.write_text("".join(json.dumps(record) + "\n" for record in saved), encoding="utf-8")
     return len(saved)
 

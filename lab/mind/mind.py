@@ -30,13 +30,13 @@ from lab.mind.conversation import Conversation
 from lab.mind.messages import checked
 from lab.mind.night import Agenda, sleep
 from lab.mind.night.retention import load_by_heart
-from lab.mind.night.settling import BEGUN, BY_HEART, due_again, plan_night, read_night, settle_night, sleeper
+from lab.mind.night.settling import BEGUN, BY_HEART, FAULT, due_again, plan_night, read_night, settle_night, sleeper
 from lab.mind.notes import Notes
 from lab.mind.reader import Reader
 from lab.mind.reflecting import Reflecting
 from lab.mind.replies import Answer, MindError, Taught
 from lab.mind.teaching import Teaching
-from lab.mind.weights import OpenWeights, Whole
+from lab.mind.weights import KINDS, WHOLE, OpenWeights, kind_of
 
 MODES = ("auto", "teach", "ask")
 BACKLOG = 64  # notes told in a row after which a mind reflects
@@ -45,7 +45,7 @@ BACKLOG = 64  # notes told in a row after which a mind reflects
 class Mind:
     """Open one with `Mind.open` or make one with `Mind.create`. One process at a time owns it; threads may share it."""
 
-    def __init__(self, folder: Path, weights: OpenWeights = Whole) -> None:
+    def __init__(self, folder: Path, weights: OpenWeights | None = None) -> None:
         self.folder, self.name = folder, folder.name
         self._owner = FileLock(folder / "lock", timeout=0)
         try:
@@ -57,11 +57,11 @@ class Mind:
             ) from error
         try:
             (folder / "owner").write_text(str(os.getpid()))
-            self.origin, self.config = _read_about(folder)
+            self.origin, self.config, kind = _read_about(folder)
             self.notes = Notes(folder / "memory.sqlite", self.config)
             self.lives: Callable[[], bool] = lambda: False  # whether a process that was begun for the coming night does
-            self._fault, self._looking = "", threading.Lock()
-            self.weights = weights(folder, self.config)
+            self._fault, self._looking = self.memory.setting(FAULT) or "", threading.Lock()
+            self.weights = (weights or KINDS[kind])(folder, self.config)
             self._wake(*self._newest_brain())
             self.settle()
         except BaseException:
@@ -80,11 +80,18 @@ class Mind:
             )
         origin = find_brain(str(brain), home)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        model = Whole.begin(folder, origin)
+        model = KINDS[WHOLE].begin(folder, origin)
         settings = dataclasses.asdict(config) if config else {}
         plain_settings = dataclasses.asdict(MindConfig())
         changed = {key: value for key, value in settings.items() if value != plain_settings[key]}
-        about = {"name": name, "brain": str(brain), "model": model, "created_at": time.time(), "config": changed}
+        about = {
+            "name": name,
+            "brain": str(brain),
+            "model": model,
+            "weights": WHOLE,
+            "created_at": time.time(),
+            "config": changed,
+        }
         memory = TraceStore(folder / "memory.sqlite")
         memory.set_setting(BY_HEART, json.dumps(load_by_heart(origin)))
         memory.close()
@@ -111,9 +118,9 @@ class Mind:
                 reasons.append(str(error))
                 continue
             if reasons:
-                due_again(self.notes, night)
                 self._fault = f"Its brain of night {last} is lost ({reasons[0]}). It goes on from that of night {night}; its notes "
                 self._fault += "are whole, and the next night learns them anew."
+                due_again(self.notes, night, self._fault)
             return night, reader
         rule = f"a mind must have a whole brain; {self.name} has none ({reasons[0]})"
         raise MindError(f"{rule}. Its notes can be saved: python -m lab minds salvage {self.name}")
@@ -256,7 +263,9 @@ class Mind:
 
     def import_traces(self, path: Path) -> int:
         """Take up what a file says, a statement or a JSON object with `text` a line; gives how many are new."""
-        return self.notes.read(path)
+        with self.notes.lock:
+            self.reflect()  # on what was told before: what is imported counts as reflected on
+            return self.notes.read(path)
 
     def strength(self, trace: Trace, now: float) -> float:
         """How strong a trace is at a time: confidence, importance and uses, faded by disuse."""
@@ -297,6 +306,8 @@ class Mind:
                     if event.kept:
                         self.weights.keep(night, learner)
                     self._settle(night, agenda, events)
+                    if event.kept and self.night != night:  # its brain was not whole
+                        event = replace(event, kept=False, cancelled=True)
                 yield event
 
     @property
@@ -319,11 +330,11 @@ class Mind:
         Raises MindError when somebody sleeps it already.
         """
         with self.notes.lock:
-            self.settle()
             if self.asleep:
                 raise MindError(
                     f"a mind must be awake to fall asleep; {self.name} sleeps already. Wait, or press Wake."
                 )
+            self.settle()  # after it: who has just stopped sleeping has left a night
             self.reflect()
             night, folder = self.night + 1, self.night_folder
             agenda = plan_night(self.notes, night)
@@ -335,10 +346,12 @@ class Mind:
 
     def settle(self) -> bool:
         """Make the night that a process slept true, if it is over; whoever asks and however often, once. Says whether it was now."""
-        night, over = self.night + 1, None
-        if self.memory.number(BEGUN) == night:
-            over = read_night(self.night_folder)
-        return over is not None and self._settle(night, *over)
+        if self.memory.number(BEGUN) != self.night + 1 or not read_night(self.night_folder):
+            return False  # without the lock, so that whoever only looks need not wait
+        with self.notes.lock:  # meanwhile the night may have been settled, and begun anew under its number
+            night = self.night + 1
+            over = read_night(self.night_folder) if self.memory.number(BEGUN) == night else None
+            return over is not None and self._settle(night, *over)
 
     def _settle(self, night: int, agenda: Agenda, events: list[NightEvent]) -> bool:
         with self.notes.lock:
@@ -367,10 +380,10 @@ def _owner(folder: Path) -> str:
         return "another process"
 
 
-def _read_about(folder: Path) -> tuple[str, MindConfig]:
-    """What mind.json says: the brain that the mind was made from, and its settings."""
+def _read_about(folder: Path) -> tuple[str, MindConfig, str]:
+    """What mind.json says: the brain that the mind was made from, its settings, and of which kind its weights are."""
     try:
         found: dict[str, Any] = json.loads((folder / "mind.json").read_text(encoding="utf-8"))
-        return str(found["brain"]), MindConfig(**found.get("config", {}))
+        return str(found["brain"]), MindConfig(**found.get("config", {})), kind_of(found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise MindError(f"mind.json must be whole; that of {folder.name} is not ({error}).") from error

@@ -43,8 +43,7 @@ class Notes:
         with self.lock:
             found = self.store.traces()
             self.live: dict[int, Trace] = {trace.id: trace for trace in found if trace.alive}
-            self._indexed = {number: _texts(trace) for number, trace in self.live.items()}
-            self.index = RecallIndex(self._indexed)
+            self.index = RecallIndex({number: _texts(trace) for number, trace in self.live.items()})
             self._last = found[-1].id if found else 0
             self.vetoes = self.store.vetoes()
             if self.store.setting(COMPARED) is None:
@@ -56,16 +55,15 @@ class Notes:
         if not trace.alive:
             self._drop(trace.id)
             return
+        before = self.live.get(trace.id)
         self.live[trace.id] = trace
-        if self._indexed.get(trace.id) != _texts(trace):
+        if before is None or _texts(before) != _texts(trace):
             self.index.remove(trace.id)
             self.index.add(trace.id, _texts(trace))
-            self._indexed[trace.id] = _texts(trace)
 
     def _drop(self, number: int) -> None:
         self.index.remove(number)
         self.live.pop(number, None)
-        self._indexed.pop(number, None)
 
     def change(
         self, what: str, *, add: Sequence[Trace] = (), update: Sequence[Trace] = (), veto: Sequence[Veto] = (),
@@ -134,9 +132,10 @@ class Notes:
         """Give the answers, in small letters, that must not be given to `question` again."""
         return [veto.answer.lower() for veto in self.vetoes if likeness(veto.question, question) >= VETOED]
 
-    def lifted(self, text: str) -> list[Veto]:
-        """Give the vetoes that a statement lifts: it may make an answer right again that was wrong before."""
-        return [v for v in self.vetoes if v.answer.lower() in text.lower() and likeness(v.question, text) > LIFTED]
+    def lifted(self, text: str, vetoes: Sequence[Veto] | None = None) -> list[Veto]:
+        """Give the vetoes, of all or of some, that a statement lifts: it may make an answer right again that was wrong before."""
+        some = self.vetoes if vetoes is None else vetoes
+        return [v for v in some if v.answer.lower() in text.lower() and likeness(v.question, text) > LIFTED]
 
     def forget(self, number: int) -> Trace:
         """Let a trace answer no more; the next night takes it out of the weights."""

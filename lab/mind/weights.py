@@ -8,9 +8,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lab.config import MindConfig, TrainingConfig
+from lab.disk import write_durably
 from lab.learning import choose_machine
 from lab.mind.night.learner import BrainLearner, Learner
 from lab.mind.reader import Reader, open_reader
@@ -86,7 +87,17 @@ class Whole:
 def _copy_beside(origin: Path, to: Path) -> None:
     for name in BESIDE:
         if (origin / name).is_file():
-            shutil.copyfile(origin / name, to / name)
+            write_durably(to / name, (origin / name).read_bytes())
 
 
 OpenWeights = Callable[[Path, MindConfig], Weights]
+WHOLE = "whole"
+KINDS: dict[str, type[Whole]] = {WHOLE: Whole}  # by what mind.json says
+
+
+def kind_of(about: dict[str, Any]) -> str:
+    """Give the kind of weights that mind.json names; a mind of before has whole ones. Raises ValueError for an unknown one."""
+    kind = about.get("weights", WHOLE)
+    if kind not in KINDS:
+        raise ValueError(f"weights must be one of {', '.join(KINDS)}; got {kind!r}")
+    return str(kind)

@@ -31,16 +31,19 @@ def fixed_words(text: str) -> set[str]:
 def other_subject(one: str, value: str, other: str, its: str) -> bool:
     """Whether two statements, with what each says, are about two things: beside that they differ in a number, a name, a date or an
     ordinal, or, where all other words are the same, in a thing. One that only one of them has is a doubt, and counts too."""
+    mine, theirs = (fixed_words(" ".join(_beside(text, said))) for text, said in ((one, value), (other, its)))
+    if mine - theirs and theirs - mine:  # also where what the one says is what the other is about
+        return True
     words, others = _beside(one, value, its), _beside(other, its, value)
     lack, lacks = _lacking(words, others), _lacking(others, words)
     doubtful = [words[i] for i in lack if i] + [others[i] for i in lacks if i]
     if (lack and lacks) or any(re.match(r"[A-Z]|.*\d", word) for word in doubtful):
         return True
-    mine, yours = ([_spelt(word) for word in some if not IDLE.fullmatch(word.lower())] for some in (words, others))
-    apart = [i for i, (word, its_word) in enumerate(zip(mine, yours, strict=False)) if not akin(word, its_word)]
-    if len(mine) != len(yours) or len(apart) != 1:
+    own, its_own = ([_spelt(word) for word in some if not IDLE.fullmatch(word.lower())] for some in (words, others))
+    apart = [i for i, (word, its_word) in enumerate(zip(own, its_own, strict=False)) if not akin(word, its_word)]
+    if len(own) != len(its_own) or len(apart) != 1:
         return False
-    place = [*map(_spelt, words)].index(mine[apart[0]])
+    place = [*map(_spelt, words)].index(own[apart[0]])
     before, after = ("".join(words[max(0, i) : i + 1]).lower() for i in (place - 1, place + 1))
     return BEFORE_THINGS.fullmatch(before) is not None or after in BEING
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,17 +13,18 @@ from filelock import FileLock
 
 from lab.config import MindConfig
 from lab.events import ByHeart, NightEnded, NightEvent, Phase, Quizzed, TraceAudited
-from lab.memory import Trace
+from lab.memory import Trace, Veto
 from lab.memory.store import pairs_of
 from lab.memory.tiers import next_tier, overflow, wants_archive
 from lab.memory.traces import ARCHIVE, FADING, LTM, NOTES, STM, WEIGHTS
 from lab.mind.night.agenda import Agenda, Due
 from lab.mind.night.sleep import sleep
 from lab.mind.notes import Notes
-from lab.mind.weights import Whole
+from lab.mind.weights import KINDS, kind_of
 
 NIGHT_TRACES = 400  # most traces of one night
 BY_HEART = "by_heart"  # the setting with what the brain knows by heart, as JSON pairs
+FAULT = "fault"  # the setting with what its owner must know until a night has mended it
 BEGUN = "begun"  # the setting with the night that was begun and is not settled
 
 
@@ -56,7 +57,7 @@ def sleep_in(folder: Path, *, stop: Callable[[], bool] = lambda: False) -> Itera
     home, night = folder.parents[1], int(folder.name)
     about = json.loads((home / "mind.json").read_text(encoding="utf-8"))
     config = MindConfig(**about.get("config", {}))
-    weights = Whole(home, config)
+    weights = KINDS[kind_of(about)](home, config)
     learner = weights.begin_night(night)
     for event in sleep(learner, Agenda.load(folder / "agenda.json"), config, seed=night, stop=stop):
         if isinstance(event, NightEnded) and event.kept:
@@ -69,8 +70,8 @@ def night_events(records: Sequence[dict[str, Any]]) -> list[NightEvent]:
     kinds = {kind.__name__.lower(): kind for kind in get_args(NightEvent)}
     found: list[NightEvent] = []
     for record in records:
-        fields = {name: value for name, value in record.items() if name not in ("n", "kind")}
-        found.append(kinds[record["kind"]](**fields))
+        kind = kinds[record["kind"]]
+        found.append(kind(**{spec.name: record[spec.name] for spec in fields(kind) if spec.name in record}))
     return found
 
 
@@ -85,17 +86,23 @@ def read_night(folder: Path) -> tuple[Agenda, list[NightEvent]] | None:
         return None
 
 
-def due_again(notes: Notes, night: int) -> None:
-    """Let the traces that were learnt after `night` be learnt anew: the weights that held them are lost."""
+def due_again(notes: Notes, night: int, fault: str) -> None:
+    """Go back to `night`, since all later weights are lost: what they had learnt is to be learnt anew, what they may have unlearnt
+    to be unlearnt anew, and `fault` is said until then."""
     lost = [trace for trace in notes.traces() if trace.due_night - 2 ** min(trace.passes, 64) > night]
-    notes.change("", update=[replace(trace, stage=NOTES, passes=0, due_night=0) for trace in lost])
+    again = [replace(trace, stage=NOTES, passes=0, due_night=0) for trace in lost]
+    with notes.lock, notes.store.transaction():
+        notes.change("", update=again, settings={"night": str(night), BEGUN: "", FAULT: fault})
+        notes.store.mark_trained(notes.vetoes, trained=False)
+    notes.reload()
 
 
 def settle_night(notes: Notes, night: int, agenda: Agenda, events: Sequence[NightEvent]) -> bool:
     """Make a finished night true, in one transaction: stages and tiers of traces, which brain counts, the history.
 
     Who passed its audit advances a stage and is due later each time; who failed is due again the next night. Gives
-    whether the night was kept. Traces that changed while the mind slept are left as they are.
+    whether the night was kept. Traces that changed while the mind slept are left as they are; what the weights now hold of them
+    is vetoed, and unlearnt in the next night.
     """
     ended = next(event for event in events if isinstance(event, NightEnded))
     by_heart = next((event.pairs for event in events if isinstance(event, ByHeart)), [])
@@ -106,15 +113,34 @@ def settle_night(notes: Notes, night: int, agenda: Agenda, events: Sequence[Nigh
         changed = _move_on(notes, changed, now) if ended.kept else []
         with notes.store.transaction():
             if ended.kept:
-                notes.store.change("", now, update=changed)
+                notes.store.change("", now, update=changed, veto=_outdated(notes, agenda, events, now))
                 notes.store.mark_trained([v for v in notes.vetoes if (v.question, v.answer) in agenda.unlearn])
                 notes.store.set_setting("night", str(night))
                 notes.store.set_setting(BY_HEART, json.dumps(by_heart))
+                notes.store.set_setting(FAULT, "")
                 notes.store.seal()
             notes.store.set_setting(BEGUN, "")
             for row in _history(night, events, ended, promoted, now - ended.seconds):
                 notes.store.append("nights", row)
     return ended.kept
+
+
+def _outdated(notes: Notes, agenda: Agenda, events: Sequence[NightEvent], now: float) -> list[Veto]:
+    """What was learnt of traces that were taken back, forgotten or replaced meanwhile, but for what a living one says too."""
+    pairs = {event.trace: event.pairs for event in events if isinstance(event, Quizzed)}
+    learnt = dict.fromkeys(
+        Veto(question, answer, now, due.trace)
+        for due in agenda.due
+        if (trace := notes.live.get(due.trace)) is None or trace.text != due.text
+        for question, answer in (*due.asked, *pairs.get(due.trace, ()))
+    )
+    asked = {question.lower() for trace in notes.live.values() for question, _ in (*trace.asked, *trace.cues)}
+    return [
+        veto
+        for veto in learnt
+        if veto.question.lower() not in asked
+        and not any(veto in notes.lifted(t.text, [veto]) for t in notes.live.values())
+    ]
 
 
 def _advance(notes: Notes, night: int, agenda: Agenda, events: Sequence[NightEvent]) -> list[Trace]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.config import ConfigError
 from lab.memory.index import likeness
 from lab.mind.language.about import about, lacking, owners_differ
 from lab.mind.reader.contract import Found, Limits, Note, questions_alike
@@ -56,14 +57,19 @@ class Fitted:
 
 
 def load_fitted(folder: Path | None = None) -> Fitted:
-    """Read what was fitted to the brain in `folder`. Raises ValueError for a file that is not whole."""
+    """Read what was fitted to the brain in `folder`. Raises ConfigError for a file that is not whole."""
     own = folder / FILE if folder else None
     path = own if own and own.is_file() else Path(__file__).with_name(FILE)
-    read = json.loads(path.read_text(encoding="utf-8"))
     sizes = {"answers": len(EVIDENCE), "alone": ALONE, "about_one": len(ALIKE)}
-    if not all(len(read.get(name, ())) == size for name, size in sizes.items()):
-        raise ValueError(f"{path} must hold {sizes} weights; it does not. Fit them with python -m lab bench judgement")
-    return Fitted(**{name: tuple(map(float, read[name])) for name in sizes}, limits=Limits(**read.get("limits", {})))
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+        weights = {name: tuple(map(float, read[name])) for name in sizes}
+        if {name: len(own) for name, own in weights.items()} != sizes:
+            raise ValueError("another number")
+        return Fitted(**weights, limits=Limits(**read.get("limits", {})))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        rule = f"{path} must hold {sizes} weights; it does not ({error})"
+        raise ConfigError(f"{rule}. Fit them with python -m lab bench judgement.") from error
 
 
 def evidence(reader: MarksReader, asked: Sequence[tuple[str, Found]], among: int) -> list[list[list[float]]]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lab.config import TrainingConfig
+from lab.config import ConfigError, TrainingConfig
 from lab.data import pad
 from lab.learning import choose_machine
 from lab.mind.language import ENGLISH
@@ -25,6 +25,7 @@ from lab.mind.reader.contract import Found, Note, Pair, Reply, clip
 from lab.models import Brain, State
 from lab.models.sampling import Completion, complete, likely_endings
 from lab.text import Exchange
+from lab.text.bytes import Bytes
 from lab.text.marks import Marks
 
 ROWS = 128  # lessons read side by side
@@ -93,6 +94,9 @@ class MarksReader:
 
     def __init__(self, brain: Brain, unknown_threshold: float = 0.5, folder: Path | None = None) -> None:
         assert isinstance(brain.template, Marks)
+        if not isinstance(brain.template.tokenizer, Bytes):  # spans are read byte by byte
+            name = brain.template.tokenizer.name
+            raise ConfigError(f"a mind's brain must read bytes; got one that reads {name}. Train one that does.")
         self.brain, self.unknown_threshold, self.template = brain.eval(), unknown_threshold, brain.template
         self.fitted = judgement.load_fitted(folder)
         self.limits = self.fitted.limits
