@@ -28,6 +28,8 @@ OTHERS = [  # a statement with what it says, and one that is alike of something 
     ("The office in Paris opens at 7.", "7", "The office in Berlin opens at 8.", "8"),
     ("The password of my laptop is tiger.", "tiger", "The password of my phone is maple.", "maple"),
     ("My favourite film is Alien.", "Alien", "My favorite book is Dune.", "Dune"),
+    ("Player 1 beats player 2.", "player 2", "Player 2 beats player 1.", "player 1"),  # what one says the other is about
+    ("The size of floor 3 is 4.", "4", "The size of floor 4 is 3.", "3"),
     ("My phone number is 5.", "5", "The phone number of Anna is 6.", "6"),  # only one has it: a doubt
 ]
 SAME = [  # a statement, and one that takes its place
@@ -39,6 +41,7 @@ SAME = [  # a statement, and one that takes its place
     ("My birthday is May 3.", "May 3", "My birthday is on June 14.", "June 14"),
     ("My phone number is 5.", "5", "My phone number is no longer 5 but 6.", "6"),
     ("The code of gate 7 is 4411.", "4411", "The code of gate 7 is 5522.", "5522"),
+    ("The meeting is at 3.", "3", "The meeting moved from 3 to 4.", "4"),
     ("Flight 606 leaves at 9:15.", "9:15", "Flight 606 now leaves at 10:45.", "10:45"),
     ("The meeting on Monday is in room 5.", "room 5", "The meeting on Monday is in room 8.", "room 8"),
     ("My second child is called Otto.", "Otto", "My second child is Hugo.", "Hugo"),
