@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.mind import Answer, Mind, Taught, brains
+from lab.mind import Answer, Mind, Taught
 from lab.mind.language.subjects import fixed_words, other_subject
 
 OTHERS = [  # a statement with what it says, and one that is alike of something else
@@ -68,7 +68,6 @@ def test_words_that_tell_one_thing_from_the_next() -> None:
     assert fixed_words("Is gate 12b of the second floor open on Monday in 2020?") == {"12b", "second", "monday", "2020"}
 
 
-@pytest.mark.skipif(not brains(), reason="no starter brain is here")
 def test_facts_of_one_form_are_kept_and_answered_each_by_itself(tmp_path: Path) -> None:
     """Five gates: none replaces another, the reply says which is kept beside it, undo takes the last back; a gate's new code
     replaces its old one."""
