@@ -15,9 +15,7 @@ from jsonschema import validate
 
 from lab.api import create_api
 from lab.config import MindConfig
-from lab.mind import Minds, brains
-
-pytestmark = pytest.mark.skipif(not brains(), reason="no starter brain is here")
+from lab.mind import Minds
 
 TRACES = {"type": "array", "items": {"type": "object", "required": ["trace", "text", "tier"]}}
 MEMORY = {

@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from lab.mind import brains
 from lab.store import RunStore
 from tests.conftest import tiny, train_here, wait_until
 
@@ -29,7 +28,10 @@ FLAGS = [
 
 if CHROMIUM is None and os.environ.get("CI"):
     raise RuntimeError("CI must have a browser; there is no chromium. Install Debian's chromium.")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here"),
+    pytest.mark.xdist_group("browser"),  # one app and one Chromium for all of them
+]
 
 
 @pytest.fixture(scope="module")
@@ -245,14 +247,15 @@ def test_two_brains_compete_and_the_page_says_who_forgot(browser: Any, address: 
     """A mistake stands at its field; Start, live curves, the very answers, a verdict, files; found again by the next visit."""
     visit = Visit(browser, address, tab="Arena")
     visit.wait("#arena-size", "animals → arithmetic")
-    for name, value in (("seeds", 0), ("facts", 4), ("steps", 6)):
+    visit.page.click("text=/^Every setting$/")
+    for name, value in (("seeds", 0), ("facts", 4), ("steps", 6), ("width", 32), ("layers", 1)):
         box = visit.page.locator(f"#arena-{name} input").first
         box.fill(str(value))
         box.press("Tab")
     visit.wait("#arena-seeds", "seeds must be from 1")
     visit.page.locator("#arena-seeds input").first.fill("1")
     visit.page.locator("#arena-seeds input").first.press("Tab")
-    visit.wait("#arena-command", "--facts 4 --steps 6")
+    visit.wait("#arena-command", "--facts 4 --steps 6 --width 32 --layers 1")
     visit.page.click("#arena-start")
     visit.wait("#arena-card", "finished")
     visit.wait("#arena-verdict", "One seed declares no winner: qor")
@@ -274,7 +277,7 @@ def test_nothing_is_wider_than_the_page(browser: Any, address: str) -> None:
         for width, shade in ((1280, "light"), (390, "light"), (390, "dark"), (1280, "dark")):
             visit.page.set_viewport_size({"width": width, "height": 900})
             visit.page.evaluate("dark => document.body.classList.toggle('dark', dark)", shade == "dark")
-            visit.page.wait_for_timeout(300)
+            visit.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
             assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
             folder = os.environ.get("QOR_LAB_SCREENSHOTS")
             if folder:
@@ -282,7 +285,6 @@ def test_nothing_is_wider_than_the_page(browser: Any, address: str) -> None:
     visit.leave()
 
 
-@pytest.mark.skipif(not brains(), reason="no starter brain is here")
 def test_a_mind_is_taught_corrected_and_found_again(browser: Any, address: str, home: Path) -> None:
     """A first visit can press an example; answers have badges; wrong, corrected, undone; the next visit finds it all."""
     visit = Visit(browser, address, tab="Chat")
@@ -310,7 +312,6 @@ def test_a_mind_is_taught_corrected_and_found_again(browser: Any, address: str, 
     again.leave()
 
 
-@pytest.mark.skipif(not brains(), reason="no starter brain is here")
 def test_a_night_can_be_watched_and_broken_off(browser: Any, address: str) -> None:
     """Sleep shows its phases while the mind answers on; Wake takes the night back."""
     visit = Visit(browser, address, tab="Chat")

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lab.config import ConfigError
+from lab.cli import main
+from lab.config import FAMILIES, ConfigError, MindConfig
 from lab.data.curriculum.facts import clash
 from lab.exam.calibration import Pair, calibrate, fit
 from lab.exam.measure import Measure, bm25, facts_for_exam, right
+from lab.exam.minds import PARTS, Exam, check_parts, check_whole
 from lab.mind.home import find_brain
 from lab.mind.reader.judgement import load_fitted
 from lab.report import write_results
@@ -104,8 +106,53 @@ def test_a_result_stands_between_its_marks_and_its_key_rows_in_the_readme(tmp_pa
     assert text.count("| a | control: no memory | 0.5 | 1,200 |") == 1
     table = "| measure | a | b |\n| --- | --- | --- |\n| one note, held-out wording | 0.5 | 1 |"
     assert readme.read_text() == f"<!-- bench key -->\n{table}\n<!-- end -->\n"
-    with pytest.raises(ConfigError, match=r"RESULTS\.md must have a line"):
+    with pytest.raises(ConfigError, match=r"RESULTS\.md must have a line <!-- bench mind -->"):
         write_results({"bench": "mind", "rows": rows}, tmp_path)
+    for cut in ("<!-- bench exam -->\nold\n", "<!-- bench exam -->\nold\n<!-- bench store -->\n<!-- end -->\n"):
+        results.write_text(cut)
+        with pytest.raises(ConfigError, match=r"RESULTS\.md must have a line <!-- end --> below <!-- bench exam -->"):
+            write_results({"bench": "exam", "rows": rows}, tmp_path)
+        assert results.read_text() == cut
+
+
+def test_an_exam_of_less_than_is_published_does_not_replace_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a part, a starter or a fact; it is refused before anything is asked, in one sentence."""
+    check_whole([*FAMILIES], [], 200)
+    check_whole([*FAMILIES], [*PARTS], 200)
+    for brains, parts, facts in (([*FAMILIES], ["notes"], 200), (["qor"], [], 200), ([*FAMILIES], [], 20)):
+        with pytest.raises(
+            ConfigError, match=r"results must be of all parts, all starters .*; got .*\. Leave out --parts"
+        ):
+            check_whole(brains, parts, facts)
+    published = (Path(__file__).parents[1] / "notebooks" / "RESULTS.md").read_text()
+    for options in (["--parts", "notes"], ["--brains", "qor"], ["--facts", "20"]):
+        assert main(["exam", "--results", *options]) == 2
+        assert "results must be of all parts" in capsys.readouterr().err
+    assert (Path(__file__).parents[1] / "notebooks" / "RESULTS.md").read_text() == published
+
+
+def test_an_unknown_part_of_the_exam_is_refused_by_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_parts([]) == [*PARTS] and check_parts(["naive", "notes"]) == ["notes", "naive"]
+    assert main(["exam", "--parts", "notes,typo"]) == 2
+    assert f"parts must be some of {', '.join(PARTS)}; got 'typo'." in capsys.readouterr().err
+
+
+def test_an_exam_without_its_free_sentences_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not passed over in silence; other parts can be taken."""
+    monkeypatch.setattr("lab.exam.minds.FREEFORM", tmp_path / "freeform.jsonl")
+    for parts in ([], ["freeform"]):
+        with pytest.raises(ConfigError, match=r"freeform must have its sentences in .*freeform\.jsonl"):
+            next(Exam("qor", tmp_path, MindConfig()).run(parts))
+    assert check_parts(["notes"]) == ["notes"]
+
+
+def test_what_was_lost_is_counted_apart_from_what_was_won(tmp_path: Path) -> None:
+    """Two lost and two won are not nothing: each is a count of its own, with its interval."""
+    before, after = [True] * 5 + [False] * 5, [False] * 2 + [True] * 5 + [False] * 3
+    lost, won = Exam("b", tmp_path, MindConfig())._changed("facts {} by a night", before, after, 0.1)
+    assert (lost.name, lost.right, lost.of, lost.goal, lost.reached) == ("facts lost by a night", 2, 10, 0.1, False)
+    assert (won.name, won.right, won.of, won.goal) == ("facts won by a night", 2, 10, None)
+    assert lost.interval == won.interval == pytest.approx((0.057, 0.510), abs=1e-3)
 
 
 def test_the_readme_is_short_and_shows_what_the_results_say() -> None:

@@ -205,19 +205,22 @@ def test_a_question_is_altered_in_one_word() -> None:
         assert words[:3] + words[4:] == before[:3] + before[4:]
 
 
-def _learner(config: MindConfig) -> BrainLearner:
-    brain = build("baseline", FAMILIES["baseline"].config(width=32, layers=1, heads=4, conv_kernel=4), seed=3)  # type: ignore[call-arg]
-    return BrainLearner("baseline", brain, config)
-
-
-def test_a_brain_learns_in_its_sleep_what_it_was_taught() -> None:
-    """The loss falls, the taught answer is recited after, and the brain beside it is what it was, to the last bit."""
-    learner = _learner(
-        config := MindConfig(night_steps=60, night_lr=0.02, dreams=8, dream_weight=0.1, quizzes=1, retention_drop=1.0)
+def _learner(config: MindConfig, model: str = "baseline") -> BrainLearner:
+    more: dict[str, Any] = {"baseline": {"conv_kernel": 4}}.get(model, {})
+    return BrainLearner(
+        model, build(model, FAMILIES[model].config(width=32, layers=1, heads=4, **more), seed=3), config
     )
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+def test_a_brain_learns_in_its_sleep_what_it_was_taught(model: str) -> None:
+    """It dreams, the loss falls, the taught answer is recited after, and the brain beside it is what it was, to the last bit."""
+    config = MindConfig(night_steps=60, night_lr=0.02, dreams=8, dream_weight=0.1, quizzes=1, retention_drop=1.0)
+    learner = _learner(config, model)
     before = {name: weight.clone() for name, weight in learner._was.state_dict().items()}
     asked = (("Who am I?", "Al"), ("Where is it?", "Rome"))
     events = list(sleep(learner, Agenda((Due(1, "x", asked[:1]), Due(2, "y", asked[1:]))), config, seed=1))
+    assert any(event.dreams > 0 for event in events if isinstance(event, Dreamt))
     losses = [event.loss for event in events if isinstance(event, NightStep)]
     assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
     ended = events[-1]
@@ -236,6 +239,29 @@ def test_a_brain_is_taken_back_to_the_last_bit() -> None:
         steps.append(any(not torch.equal(before[n], weight) for n, weight in learner.brain.state_dict().items()))
     ended = seen[-1]
     assert isinstance(ended, NightEnded) and ended.cancelled and any(steps) and not steps[-1]
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+def test_a_brain_that_forgot_too_much_is_taken_back_to_the_last_bit(model: str) -> None:
+    """One night taught it answers that the next, in steps far too large, destroys: that one is refused, and all weights are those
+    before it."""
+    config = MindConfig(night_steps=60, night_lr=0.02, dreams=0, quizzes=1)
+    learner = _learner(config, model)
+    known = (("Who am I?", "Al"), ("Where is it?", "Rome"), ("What is old?", "Bo"))
+    list(sleep(learner, Agenda(tuple(Due(i, "x", (pair,)) for i, pair in enumerate(known))), config, seed=1))
+    assert learner.after.recites(known) == [True] * 3
+    before = {name: weight.clone() for name, weight in learner.brain.state_dict().items()}
+    rough = replace(config, night_steps=6, night_lr=0.1, dreams=8, retention_drop=0.0)
+    learner = BrainLearner(model, learner.brain, rough)
+    agenda, moved = Agenda((Due(9, "y", (("When was that thing?", "May"),)),), by_heart=known), list[bool]()
+    seen = list[NightEvent]()
+    for event in sleep(learner, agenda, rough, seed=1):
+        seen.append(event)
+        moved.append(any(not torch.equal(before[n], weight) for n, weight in learner.brain.state_dict().items()))
+    ended = seen[-1]
+    assert isinstance(ended, NightEnded) and not ended.kept and not ended.cancelled
+    assert ended.retained is not None and ended.retained < 1 and ended.recall_after == ended.recall_before
+    assert any(moved) and not moved[-1] and learner.after.recites(known) == [True] * 3
 
 
 @pytest.mark.parametrize("strategy", ["slots", "sparse"])

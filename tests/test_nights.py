@@ -10,7 +10,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -24,6 +24,7 @@ from lab.mind import Mind, MindError
 from lab.store import RunStore, publish
 from lab.ui.night import mind_card
 from tests.conftest import tiny_mind, wait_until
+from tests.dictionary import DictionaryWeights, make_mind
 
 KILLS = int(os.environ.get("KILLS", "0"))  # 0 is as many as there is time for whenever tests run
 
@@ -182,6 +183,15 @@ def test_a_worker_that_died_is_told_to_every_page(mind: Mind) -> None:
     assert _night(mind) == 1 and mind.settle() and mind.night == 1
 
 
+def _teach(folder: str, acknowledged: str) -> None:
+    """Teach without end; what was acknowledged is noted."""
+    with Mind(Path(folder), DictionaryWeights) as mind, Path(acknowledged).open("a") as file:
+        for number in range(len(mind.traces(all=True)), 10_000):
+            mind.teach(f"Box {number} is coin {number}.")
+            file.write(f"t {number}\n")
+            file.flush()
+
+
 def _live(folder: str, acknowledged: str) -> None:
     """Teach, sleep and publish without end while two pages look; what was acknowledged is noted."""
     with Mind.open(folder) as mind, Path(acknowledged).open("a") as file:
@@ -192,10 +202,12 @@ def _live(folder: str, acknowledged: str) -> None:
                 jobs.night_state(mind)
                 with contextlib.suppress(MemoryError):
                     mind.stats()
+                time.sleep(0.01)  # the night needs its turn
 
         def tell() -> None:
             while True:
                 publish(RunStore(Path(folder).parents[1]))
+                time.sleep(0.01)
 
         for work in (look, look, tell):
             threading.Thread(target=work, daemon=True).start()
@@ -210,30 +222,79 @@ def _live(folder: str, acknowledged: str) -> None:
                 file.flush()
 
 
+def _told(noted: Path, kind: str) -> list[int]:
+    """The numbers that were acknowledged, of notes (t) or of nights (n)."""
+    lines = [line.split(" ") for line in noted.read_text().split("\n")[:-1]]
+    return [int(number) for what, number in lines if what == kind]
+
+
+def _one_more(noted: Path, kind: str) -> Callable[[], bool]:
+    """Whether something was acknowledged since now."""
+    known = len(_told(noted, kind))
+    return lambda: len(_told(noted, kind)) > known
+
+
+def _night_goes_on(folder: Path) -> Callable[[], bool]:
+    """Whether something happened in a night of the mind since now."""
+    since = time.time()
+
+    def goes_on() -> bool:
+        with contextlib.suppress(FileNotFoundError):  # a night that begins removes what one before left
+            return any(
+                log.stat().st_mtime > since and log.stat().st_size for log in folder.glob("nights/*/events.jsonl")
+            )
+        return False
+
+    return goes_on
+
+
+def _kill(act: Callable[[str, str], None], folder: Path, noted: Path, ripe: Callable[[], bool], wait_s: float) -> None:
+    """kill -9 of a process that does `act`, so long after it is `ripe`; nothing was raised in it before."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.test_nights"])
+    child = context.Process(target=act, args=(str(folder), str(noted)))
+    child.start()
+    wait_until(lambda: ripe() or not child.is_alive())
+    time.sleep(wait_s)
+    assert child.is_alive()
+    child.kill()
+    child.join()
+
+
+def test_killing_it_while_it_is_taught_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """kill -9 in the midst of teaching and reflecting: what was acknowledged is there once, and the mind opens and answers."""
+    folder, noted, rng = tmp_path / "minds" / "victim", tmp_path / "acknowledged", random.Random(7)
+    noted.touch()
+    with make_mind(folder) as mind:
+        mind.teach("My name is Alice.")
+    for _ in range(KILLS or 20):
+        _kill(_teach, folder, noted, _one_more(noted, "t"), 0.15 * rng.random())
+        with Mind(folder, DictionaryWeights) as mind:
+            texts = Counter(trace.text for trace in mind.traces(all=True))
+            assert all(texts[f"Box {number} is coin {number}."] == 1 for number in _told(noted, "t"))
+            assert set(texts.values()) == {1} and mind.notice == ""
+            assert mind.ask("What is my name?", "notes").text == "Alice"
+    assert len(_told(noted, "t")) > 20
+
+
 def test_killing_it_while_two_pages_look_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """kill -9 in teaching, sleeping, settling and publishing: what was told is there once, each night is kept once, its brain is
-    whole, and the database is one."""
-    folder, noted = tmp_path / "minds" / "victim", tmp_path / "acknowledged"
+    whole, and the database is one. Every other time it is killed in a night, else soon after one was acknowledged."""
+    folder, noted, rng = tmp_path / "minds" / "victim", tmp_path / "acknowledged", random.Random(11)
     noted.touch()
     with tiny_mind(tmp_path / "minds", "victim") as mind:
         mind.notes.mark_compared(10_000)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["lab.mind", "lab.jobs", "torch"])
-    rng = random.Random(11)
-    for _ in range(KILLS or 6):
-        child = context.Process(target=_live, args=(str(folder), str(noted)))
-        child.start()
-        time.sleep(0.3 + 2.2 * rng.random())
-        assert child.is_alive()  # nothing was raised in it
-        child.kill()
-        child.join()
+        mind.teach("My name is Alice.", question="What is my name?", answer="Alice")
+    for turn in range(KILLS or 5):
+        ripe = _night_goes_on(folder) if turn % 2 else _one_more(noted, "n")
+        _kill(_live, folder, noted, ripe, 0.5 * rng.random())
         with Mind.open(folder) as mind:
-            told = [line.split(" ") for line in noted.read_text().split("\n")[:-1]]
             texts = Counter(trace.text for trace in mind.traces(all=True))
-            assert all(texts[f"Box {number} holds coin {number}."] == 1 for kind, number in told if kind == "t")
-            assert set(texts.values()) <= {1} and mind.notice == ""
+            assert all(texts[f"Box {number} holds coin {number}."] == 1 for number in _told(noted, "t"))
+            assert set(texts.values()) == {1} and mind.notice == ""
             assert _kept(mind) == [*range(1, mind.night + 1)]
-            assert mind.night >= max((int(number) for kind, number in told if kind == "n"), default=0)
+            assert mind.night >= max(_told(noted, "n"), default=0)
+            assert mind.ask("What is my name?", "notes").text == "Alice"
         if (tmp_path / "lab.duckdb").exists():
             duckdb.connect(str(tmp_path / "lab.duckdb"), read_only=True).close()
-    assert len(told) > 5 * (KILLS or 6) / 6
+    assert _told(noted, "n") and len(_told(noted, "t")) > (KILLS or 5)

@@ -166,7 +166,7 @@ def test_what_is_read_is_the_likeliest_of_all_words_that_stand_together(
     reader: MarksReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not to weigh what begins too badly changes no answer, although the likeliest answer need not begin likeliest."""
-    facts = facts_for_exam("test reading", 20)
+    facts = facts_for_exam("test reading", 40)
     opened = [reader.open(fact.ask(-1), [fact.say(1)]) for fact in facts]
 
     def read(first: int) -> list[Reply]:
@@ -267,6 +267,28 @@ def test_what_is_somebody_elses_is_believed_less(note: str, question: str) -> No
         note, own = own, note
     other, mine = (judgement._answering(reader, [(question, text)])[0] for text in (note, own))
     assert other < mine
+
+
+@pytest.mark.parametrize(
+    ("note", "its", "another"),
+    [
+        ("Karl met Karl's best friend at the stadium.", "Where did Karl meet his best friend?", "Where did Anna meet Anna's best friend?"),
+        ("Karl met Karl's best friend at the stadium.", "where did karl meet karl's best friend", "where did bob meet bob's best friend"),
+        ("Train 9 comes in at 20:15.", "When does train 9 come in?", "When does train 898 come in?"),
+        ("My niece's next trip goes to Japan.", "Where does my niece's next trip go?", "Where does my next trip go?"),
+    ],
+)  # fmt: skip
+def test_another_name_number_or_owner_is_believed_less(note: str, its: str, another: str) -> None:
+    """By a brain without a doubt, alone and among six notes; a name counts in small letters too."""
+    reader = Undoubting()
+    asked: list[tuple[str, Found]] = [
+        (question, [(Note(note), likeness(question, note))]) for question in (its, another)
+    ]
+    for mine, other in (
+        judgement._answering(reader, [(its, note), (another, note)]),
+        [one for (one,) in beliefs(reader, asked, 6)],
+    ):
+        assert other < mine and mine > 0.9
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ import psutil
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from jsonschema import validate
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
 from starlette.testclient import WebSocketDenialResponse
@@ -40,6 +41,7 @@ from lab.ui import guard
 from lab.ui.guard import COOKIE, LARGEST_BODY, Guard
 from lab.ui.shell import create_app
 from tests.conftest import wait_until
+from tests.test_api import ERROR
 
 ROOT = Path(__file__).parents[1]
 KEY = "swordfish ü"
@@ -131,6 +133,7 @@ def test_another_key_opens_nothing(client: TestClient, given: Any) -> None:
     """The answer has the shape that clients of /v1 know."""
     refused = client.get("/v1/models", headers=given)
     assert refused.status_code == 401 and refused.headers["www-authenticate"] == "Bearer"
+    validate(refused.json(), ERROR)
     assert refused.json()["error"]["code"] == "invalid_api_key" and "Bearer" in refused.json()["error"]["message"]
 
 

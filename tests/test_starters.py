@@ -90,3 +90,37 @@ def test_it_asks_itself_and_finds_its_note(reader: Reader) -> None:
     found = [(Note(text), 0.5) for text in notes]
     (sure,) = reader.believe([("Where do I live?", found)], len(found))
     assert max(sure) == sure[1] > 0.5
+
+
+def test_a_note_about_someone_else_is_not_believed(name: str, tmp_path: Path) -> None:
+    """However alike two sentences are: another name, number or owner is not what was asked for."""
+    with Mind.create("m", name, tmp_path) as mind:
+        mind.teach("Karl met Karl's best friend at the stadium.")
+        mind.teach("Train 9 comes in at 20:15.")
+        mind.teach("My niece's next trip goes to Japan.")
+        for question in (
+            "Where did Anna meet Anna's best friend?",
+            "When does train 898 come in?",
+            "Where does my next trip go?",
+            "where did bob meet bob's best friend",
+        ):
+            assert not mind.ask(question, "notes").known
+        assert mind.ask("When does train 9 come in?", "notes").text == "20:15"
+
+
+def test_a_statement_that_contradicts_three_others_replaces_what_it_must(name: str, tmp_path: Path) -> None:
+    """Nothing is lost: every old statement stays, if only as history, also when the mind has reflected on it."""
+    told = [
+        "My name is Alice.",
+        "I live in Oslo.",
+        "My job is plumber.",
+        "My name is Bob, I live in Rome and I work as a baker.",
+    ]
+    with Mind.create("m", name, tmp_path) as mind:
+        for text in told:
+            mind.teach(text)
+        assert [trace.text for trace in mind.traces(all=True)] == told
+        mind.reflect()
+        assert [trace.text for trace in mind.traces(all=True)] == told and told[3] in [
+            trace.text for trace in mind.traces()
+        ]

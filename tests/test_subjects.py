@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.mind import Answer, Mind, Taught, brains
+from lab.mind import Answer, Mind, Taught
 from lab.mind.language.subjects import fixed_words, other_subject
 
 OTHERS = [  # a statement with what it says, and one that is alike of something else
@@ -28,7 +28,12 @@ OTHERS = [  # a statement with what it says, and one that is alike of something 
     ("The office in Paris opens at 7.", "7", "The office in Berlin opens at 8.", "8"),
     ("The password of my laptop is tiger.", "tiger", "The password of my phone is maple.", "maple"),
     ("My favourite film is Alien.", "Alien", "My favorite book is Dune.", "Dune"),
-    ("Player 1 beats player 2.", "player 2", "Player 2 beats player 1.", "player 1"),  # what one says the other is about
+    (
+        "Player 1 beats player 2.",
+        "player 2",
+        "Player 2 beats player 1.",
+        "player 1",
+    ),  # what one says the other is about
     ("The size of floor 3 is 4.", "4", "The size of floor 4 is 3.", "3"),
     ("My phone number is 5.", "5", "The phone number of Anna is 6.", "6"),  # only one has it: a doubt
 ]
@@ -71,7 +76,6 @@ def test_words_that_tell_one_thing_from_the_next() -> None:
     assert fixed_words("Is gate 12b of the second floor open on Monday in 2020?") == {"12b", "second", "monday", "2020"}
 
 
-@pytest.mark.skipif(not brains(), reason="no starter brain is here")
 def test_facts_of_one_form_are_kept_and_answered_each_by_itself(tmp_path: Path) -> None:
     """Five gates: none replaces another, the reply says which is kept beside it, undo takes the last back; a gate's new code
     replaces its old one."""

@@ -224,12 +224,14 @@ def _minds(arguments: argparse.Namespace) -> int:
 
 
 def _exam(arguments: argparse.Namespace) -> int:
-    from lab.exam.minds import take_exam
+    from lab.exam.minds import check_whole, take_exam
     from lab.mind import brains
     from lab.report import render, write_results
 
     names = [name for name in arguments.brains.split(",") if name] or brains()
     parts = [part for part in arguments.parts.split(",") if part]
+    if arguments.results:
+        check_whole(names, parts, arguments.facts)
     rows = []
     config = MindConfig(**options_of(arguments, (MindConfig,)))
     for measure in take_exam(names, config, facts=arguments.facts, seed=arguments.seed, parts=parts):

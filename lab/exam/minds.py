@@ -14,13 +14,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lab.config import MindConfig
+from lab.config import ConfigError, MindConfig
 from lab.data.curriculum.facts import MadeFact
 from lab.data.curriculum.lessons import innate_facts
 from lab.events import NightEnded
 from lab.exam.measure import HELD_OUT, PLAIN, Measure, all_right, bm25, facts_for_exam, right
 from lab.mind import Answer, Mind, Taught
+from lab.mind import brains as starters
 
+FACTS = 200  # of each measure, in what is published
 FURTHER_NIGHTS, FACTS_A_NIGHT = 5, 20
 FREEFORM = Path(__file__).resolve().parents[2] / "tests" / "freeform.jsonl"
 
@@ -28,22 +30,14 @@ FREEFORM = Path(__file__).resolve().parents[2] / "tests" / "freeform.jsonl"
 class Exam:
     """One brain's exam; `run` yields its measures as they are taken."""
 
-    def __init__(self, brain: str, home: Path, config: MindConfig, *, facts: int = 200, seed: str = "1") -> None:
+    def __init__(self, brain: str, home: Path, config: MindConfig, *, facts: int = FACTS, seed: str = "1") -> None:
         self.brain, self.home, self.facts, self.seed = brain, home, facts, seed
         self.config = replace(config, auto_sleep=False)
 
     def run(self, parts: Sequence[str] = ()) -> Iterator[Measure]:
-        """Yield all measures, or those of the named parts."""
-        for name, part in self.parts().items():
-            if not parts or name in parts:
-                yield from part()
-
-    def parts(self) -> dict[str, Callable[[], Iterator[Measure]]]:
-        return {
-            "notes": self.notes, "many": self.many, "night30": lambda: self.night(30, 0.95, 0.80),
-            "night200": lambda: self.night(self.facts, 0.90, 0.70), "nights": self.nights, "update": self.update,
-            "forget": self.forget, "freeform": self.freeform, "naive": self.naive,
-        }  # fmt: skip
+        """Yield all measures, or those of the named parts. Raises ConfigError for an unknown part, and where one lacks its file."""
+        for name in check_parts(parts):
+            yield from PARTS[name](self)
 
     def _mind(self, name: str, config: MindConfig | None = None) -> Mind:
         return Mind.create(f"{name}-{len(list(self.home.glob('*')))}", self.brain, self.home, config or self.config)
@@ -107,8 +101,8 @@ class Exam:
             answers = _ask(mind, facts_for_exam(f"{self.seed} untold {count}", 200, taught=facts), PLAIN, "weights")
             name = f"weights only, {count} facts, abstains on untaught"
             yield self._measure(name, [not answer.known for answer in answers], 0.90)
-            yield self._lost(f"innate facts lost by a night of {count}", before, self._knows(mind), 0.02)
-            yield self._lost(f"reading lost by a night of {count}", read_before, self._reads(mind), 0.01)
+            yield from self._changed(f"innate facts {{}} by a night of {count}", before, self._knows(mind), 0.02)
+            yield from self._changed(f"reading {{}} by a night of {count}", read_before, self._reads(mind), 0.01)
 
     def nights(self) -> Iterator[Measure]:
         """What many nights cost, and whether the first night's facts outlive them."""
@@ -118,7 +112,7 @@ class Exam:
             for facts in days:
                 _teach(mind, facts)
                 _sleep(mind)
-            yield self._lost("innate facts lost by six nights", before, self._knows(mind), 0.05)
+            yield from self._changed("innate facts {} by six nights", before, self._knows(mind), 0.05)
             yield self._weights(mind, days[0], PLAIN, "first night's facts after six nights, weights only", None)
 
     def update(self) -> Iterator[Measure]:
@@ -159,7 +153,7 @@ class Exam:
 
     def freeform(self) -> Iterator[Measure]:
         """Sentences as people type them: each told, then asked in one mind that remembers all before."""
-        rows = [json.loads(line) for line in FREEFORM.read_text("utf-8").splitlines()] if FREEFORM.exists() else []
+        rows = [json.loads(line) for line in FREEFORM.read_text("utf-8").splitlines()]
         hits, sorted_right = [], []
         with self._mind("freeform") as mind:
             for row in rows:
@@ -169,9 +163,8 @@ class Exam:
                     mind.teach(row["say"])
                 answer = mind.say(row["ask"])
                 hits.append(isinstance(answer, Answer) and any(right(answer.text, value) for value in row["answers"]))
-        if rows:
-            yield self._measure("free-form sentences answered", hits, 0.85)
-            yield self._measure("free-form statements taken as told", sorted_right)
+        yield self._measure("free-form sentences answered", hits, 0.85)
+        yield self._measure("free-form statements taken as told", sorted_right)
 
     def naive(self) -> Iterator[Measure]:
         """Control: the same night without dreams."""
@@ -182,7 +175,7 @@ class Exam:
                 mind.teach(fact.say(PLAIN))
             _sleep(mind)
             yield self._weights(mind, facts, PLAIN, "control: naive finetuning, 30 facts, as taught", None)
-            yield self._lost("control: naive finetuning, innate facts lost", before, self._knows(mind), None)
+            yield from self._changed("control: naive finetuning, innate facts {}", before, self._knows(mind), None)
 
     # ---- yardsticks -------------------------------------------------------------------------------------------
 
@@ -196,9 +189,40 @@ class Exam:
         facts = facts_for_exam(f"{self.seed} reading", 400, unseen=False)
         return _read(mind, facts, 1, [[fact.say(1)] for fact in facts])
 
-    def _lost(self, name: str, before: list[bool], after: list[bool], goal: float | None) -> Measure:
-        """The share of all that was known before and is known no more, less what was won: a difference of shares."""
-        return Measure(self.brain, name, max(0, sum(before) - sum(after)), len(before), goal, True)
+    def _changed(self, name: str, before: list[bool], after: list[bool], goal: float | None) -> Iterator[Measure]:
+        """Of all that was asked, what was known before and is not after, as lost, and beside it the reverse, as won."""
+        pairs = [*zip(before, after, strict=True)]
+        lost = [known and not known_after for known, known_after in pairs]
+        yield self._measure(name.format("lost"), lost, goal, at_most=True)
+        yield self._measure(name.format("won"), [known_after and not known for known, known_after in pairs])
+
+
+PARTS: dict[str, Callable[[Exam], Iterator[Measure]]] = {
+    "notes": Exam.notes, "many": Exam.many, "night30": lambda exam: exam.night(30, 0.95, 0.80),
+    "night200": lambda exam: exam.night(exam.facts, 0.90, 0.70), "nights": Exam.nights, "update": Exam.update,
+    "forget": Exam.forget, "freeform": Exam.freeform, "naive": Exam.naive,
+}  # fmt: skip
+
+
+def check_parts(parts: Sequence[str]) -> list[str]:
+    """The parts named, all where none is. Raises ConfigError for an unknown one, and where freeform lacks its sentences."""
+    for part in parts:
+        if part not in PARTS:
+            raise ConfigError(f"parts must be some of {', '.join(PARTS)}; got {part!r}.", "parts")
+    chosen = [name for name in PARTS if not parts or name in parts]
+    if "freeform" in chosen and not (FREEFORM.is_file() and FREEFORM.stat().st_size):
+        rule = f"the part freeform must have its sentences in {FREEFORM}; there are none"
+        raise ConfigError(f"{rule}. Put it back, or name other parts with --parts.", "parts")
+    return chosen
+
+
+def check_whole(brains: Sequence[str], parts: Sequence[str], facts: int) -> None:
+    """Raises ConfigError unless an exam is all that is published: its table replaces the one that stands there."""
+    if {*check_parts(parts)} == {*PARTS} and {*brains} == {*starters()} and facts == FACTS:
+        return
+    rule = f"results must be of all parts, all starters ({', '.join(starters())}) and {FACTS} facts, since they replace those published"
+    got = f"{', '.join(parts) or 'all parts'} of {', '.join(brains)} with {facts} facts"
+    raise ConfigError(f"{rule}; got {got}. Leave out --parts, --brains and --facts, or leave out --results.", "results")
 
 
 def _teach(mind: Mind, facts: Sequence[MadeFact]) -> None:
@@ -229,7 +253,7 @@ def _read(
 
 
 def take_exam(
-    brains: Sequence[str], config: MindConfig, *, facts: int = 200, seed: str = "1", parts: Sequence[str] = ()
+    brains: Sequence[str], config: MindConfig, *, facts: int = FACTS, seed: str = "1", parts: Sequence[str] = ()
 ) -> Iterator[Measure]:
     """Examine each brain in minds of its own, which are thrown away."""
     for brain in brains:

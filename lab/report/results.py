@@ -43,11 +43,15 @@ def write_results(result: dict[str, Any], root: Path = ROOT) -> None:
 
 
 def _put(path: Path, name: str, table: str) -> None:
-    """Raises ConfigError where the file has no marks for it."""
+    """Raises ConfigError where the file lacks one of the two marks between which it stands."""
     begin, text = f"<!-- bench {name} -->", path.read_text("utf-8")
     if begin not in text:
         raise ConfigError(f"{path.name} must have a line {begin} to hold the table; it has none.", "bench")
     before, rest = text.split(begin, 1)
+    if END not in rest.partition("<!-- bench ")[0]:
+        raise ConfigError(
+            f"{path.name} must have a line {END} below {begin}; it has none. Add it where the table ends.", "bench"
+        )
     write_durably(path, f"{before}{begin}\n{table}\n{END}{rest.split(END, 1)[1]}".encode())
 
 
